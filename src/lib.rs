@@ -1,0 +1,13 @@
+//! Windhover: the firmware of a drone's camera computer.
+//!
+//! The modules are the rooms of a house, listed here floor by floor. A room uses rooms on lower floors only;
+//! `tests/tidy` holds the floors up.
+
+// Floor 0: words everybody uses.
+pub mod base;
+// Floor 1: words of video.
+pub mod media;
+// Floor 3: what will run.
+pub mod plan;
+// Floor 4: the rooms a frame walks through.
+pub mod hub;

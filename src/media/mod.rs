@@ -1,0 +1,8 @@
+//! Words of video: what a picture looks like, what an encoded one is, and when it was taken.
+
+pub mod access_unit;
+pub mod codec;
+pub mod format;
+pub mod nal;
+pub mod stamp;
+pub mod timeline;

@@ -1,0 +1,99 @@
+//! What was found on this machine: cameras and their formats, encoders and their self-tests, the disk.
+//!
+//! `windhover probe --json` prints it; saved inventories are the inputs of the plan tests.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::media::format::{FrameRate, PixelFormat, Size};
+
+/// Everything that was found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inventory {
+    /// Where it comes from: captured on a machine, or constructed from which source. Never omitted in test data.
+    pub provenance: String,
+    /// Device-tree `compatible` strings, or empty on a PC.
+    pub compatible: Vec<String>,
+    /// Processor cores.
+    pub cores: u32,
+    /// Video capture devices.
+    pub cameras: Vec<Camera>,
+    /// Encoders that exist as elements, with the result of their self-test.
+    pub encoders: Vec<Encoder>,
+}
+
+/// A video capture device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Camera {
+    /// `/dev/video0`.
+    pub node: PathBuf,
+    /// `/dev/v4l/by-id/...`, if udev made one.
+    pub by_id: Option<PathBuf>,
+    /// `/dev/v4l/by-path/...`, if udev made one.
+    pub by_path: Option<PathBuf>,
+    /// The driver's name for the device (`VIDIOC_QUERYCAP` card).
+    pub name: String,
+    /// The driver (`VIDIOC_QUERYCAP` driver).
+    pub driver: String,
+    /// Where it sits (`VIDIOC_QUERYCAP` bus_info).
+    pub bus: String,
+    /// What it can deliver.
+    pub modes: Vec<Mode>,
+    /// Controls such as exposure.
+    pub controls: Vec<Control>,
+}
+
+/// One pixel format at one size with its rates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mode {
+    /// Pixel format.
+    pub format: PixelFormat,
+    /// Size; where the driver offers a range, its largest size is listed and `step` says the rest.
+    pub size: Size,
+    /// Discrete rates.
+    pub rates: Vec<FrameRate>,
+}
+
+/// A control of a camera.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// The driver's name of it.
+    pub name: String,
+    /// Smallest value.
+    pub minimum: i64,
+    /// Largest value.
+    pub maximum: i64,
+    /// Value after reset.
+    pub default: i64,
+}
+
+/// An encoder element and whether it works.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Encoder {
+    /// Element name, `x264enc`.
+    pub element: String,
+    /// Result of its self-test.
+    pub test: SelfTest,
+}
+
+/// The result of opening an encoder and encoding ten frames in a child process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "result")]
+pub enum SelfTest {
+    /// It encoded, and its first frame was a keyframe.
+    Passed {
+        /// Time from start to the first encoded frame, in milliseconds.
+        first_frame_ms: u64,
+    },
+    /// It did not, and why.
+    Failed {
+        /// What went wrong.
+        reason: String,
+    },
+}
