@@ -41,6 +41,7 @@ impl Camera {
             let unit = AccessUnit {
                 data: Bytes::from_static(&[0; 100]),
                 pts: self.clock.monotonic(),
+                encoded: self.clock.monotonic(),
                 keyframe: kind == 'K',
                 discontinuity: false,
                 format: self.format.clone(),

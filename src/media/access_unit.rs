@@ -31,6 +31,8 @@ pub struct AccessUnit {
     /// When the picture was taken, on `CLOCK_MONOTONIC`. Strictly increasing within a stream, across restarts of the
     /// source too.
     pub pts: Duration,
+    /// When the encoder gave it out, on `CLOCK_MONOTONIC`: the daemon's own delay is measured from here.
+    pub encoded: Duration,
     /// True if decoding can begin here.
     pub keyframe: bool,
     /// True if pictures before this one are missing (source restarted).

@@ -1,0 +1,96 @@
+//! Keeps the encoder of a camera alive: starts it, watches it, starts it again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::backoff::Backoff;
+use crate::base::error::Chain;
+use crate::base::fault::FaultCode;
+use crate::base::health::{Condition, Reporter};
+use crate::base::heartbeat::Heartbeat;
+use crate::encode;
+use crate::plan::EncodePlan;
+
+use super::{EncoderInput, Setup};
+
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// An encoder that is fed and gives out nothing for so long is rebuilt. A hardware encoder's first picture after a
+/// cold start takes up to a second.
+const SILENT_FOR: Duration = Duration::from_secs(3);
+
+pub(super) struct Keeper {
+    setup: Arc<Setup>,
+    input: EncoderInput,
+    frames: Heartbeat,
+    encoded: Heartbeat,
+    report: Reporter,
+}
+
+impl Keeper {
+    pub(super) fn new(setup: Arc<Setup>, input: EncoderInput, frames: Heartbeat, encoded: Heartbeat) -> Self {
+        let report = setup.health.reporter(format!("{}/encode", setup.plan.id));
+        Self { setup, input, frames, encoded, report }
+    }
+
+    /// Runs until the daemon ends.
+    pub(super) fn run(self) {
+        let Some(plan) = self.setup.plan.encode.clone() else { return };
+        let mut backoff = Backoff::new(FIRST_RETRY, self.setup.plan.source.retry_every_max);
+        while self.setup.shutdown.asked().is_none() {
+            let began = self.setup.clock.monotonic();
+            let result = self.run_once(&plan);
+            self.disconnect();
+            if let Err(detail) = result {
+                self.report.set(Condition::Recovering, detail.clone());
+                self.report.raise(FaultCode::EncoderFailed, detail);
+                let wait = backoff.after(self.setup.clock.monotonic().saturating_sub(began));
+                self.report.gauge("restarts", backoff.attempts().into());
+                self.setup.shutdown.wait(wait);
+            }
+        }
+        self.report.set(Condition::Stopped, "");
+    }
+
+    fn run_once(&self, plan: &EncodePlan) -> Result<(), String> {
+        let setup = &self.setup;
+        let started = encode::start(plan, setup.plan.rate, &setup.hub, setup.clock.clone());
+        let (encoder, input) = started.map_err(|e| Chain(&e).to_string())?;
+        setup.hub.set_encoder(Some(encoder.keyframes()));
+        *self.input.lock().expect("nothing panics while it holds this lock") = Some(input);
+        self.watch(plan, &encoder)
+    }
+
+    fn disconnect(&self) {
+        self.setup.hub.set_encoder(None);
+        drop(self.input.lock().expect("nothing panics while it holds this lock").take());
+    }
+
+    fn watch(&self, plan: &EncodePlan, encoder: &encode::Encoder) -> Result<(), String> {
+        let setup = &self.setup;
+        let running = format!("{} at {}", plan.element.value, plan.bitrate);
+        let began = setup.clock.monotonic();
+        let (mut units, mut out) = (setup.hub.units(), began);
+        while setup.shutdown.asked().is_none() {
+            if let Some(fault) = encoder.wait_fault(LOOK_EVERY) {
+                return Err(fault.to_string());
+            }
+            let now = setup.clock.monotonic();
+            let units_now = setup.hub.units();
+            if units_now > units {
+                (units, out) = (units_now, now);
+                self.encoded.tick(now);
+                self.report.set(Condition::Running, running.as_str());
+                self.report.clear_all();
+                self.report.gauge("frames", units);
+            } else if self.frames.age(now).is_none_or(|age| age > setup.plan.source.timeout) {
+                // No picture in, none out: the source says what is wrong.
+                out = now;
+                self.report.set(Condition::Idle, "waits for pictures");
+            } else if now.saturating_sub(out) > SILENT_FOR {
+                return Err(format!("{} gave out nothing for {SILENT_FOR:?}", plan.element.value));
+            }
+        }
+        Ok(())
+    }
+}

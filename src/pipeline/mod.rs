@@ -1,0 +1,86 @@
+//! One camera assembled: source, newest picture, encoder, hub.
+//!
+//! A frame is made in `source`, on the source's streaming thread; [`camera::Fanout`] puts it into the slot of the
+//! newest picture and into the encoder's queue and returns; the encoder's thread brings it through `encode::Inlet`
+//! into the `hub`, which offers it to every reader. Nothing on this way waits for anything.
+//!
+//! Source and encoder are two pipelines, each kept alive by a thread of its own ([`camera`], [`encoder`]): one that
+//! fails is rebuilt, and the other one does not notice.
+
+mod camera;
+mod encoder;
+mod state;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use crate::base::clock::Clock;
+use crate::base::health::Health;
+use crate::base::heartbeat::Heartbeat;
+use crate::base::shutdown::Shutdown;
+use crate::base::task;
+use crate::hub::{Hub, PictureSlot};
+use crate::media::format::PixelFormat;
+use crate::plan::{DeviceMatch, StreamPlan};
+
+/// Finds a camera again each time it is opened: its number changes when it is plugged in again.
+pub trait FindCamera: Send + Sync {
+    /// The node and the pixel format to use now, or why there is none.
+    fn find(&self, device: &DeviceMatch, plan: &StreamPlan) -> Result<(PathBuf, PixelFormat), String>;
+}
+
+/// What a camera needs from the rest of the house.
+pub struct Setup {
+    /// What to run.
+    pub plan: StreamPlan,
+    /// Where encoded pictures go.
+    pub hub: Hub,
+    /// Where the newest raw picture goes.
+    pub pictures: PictureSlot,
+    /// Finds v4l2 cameras.
+    pub find: Arc<dyn FindCamera>,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The book of conditions and faults.
+    pub health: Health,
+    /// When to end.
+    pub shutdown: Shutdown,
+}
+
+/// A running camera.
+pub struct Handle {
+    /// Beats with every picture of the source.
+    pub frames: Heartbeat,
+    /// Beats with every encoded picture, if there is an encoder.
+    pub encoded: Heartbeat,
+    threads: Vec<JoinHandle<Option<()>>>,
+}
+
+/// The input of the encoder that runs now, if one does.
+type EncoderInput = Arc<Mutex<Option<crate::encode::Input>>>;
+
+/// Starts a camera: it opens, watches and reopens its source and its encoder until the daemon ends.
+pub fn start(setup: Setup) -> Handle {
+    let setup = Arc::new(setup);
+    let input = EncoderInput::default();
+    let (frames, encoded) = (Heartbeat::new(), Heartbeat::new());
+    let mut threads = Vec::new();
+    if setup.plan.encode.is_some() {
+        let keeper = encoder::Keeper::new(setup.clone(), input.clone(), frames.clone(), encoded.clone());
+        threads.push(task::thread("encoder", move || keeper.run()));
+    }
+    let keeper = camera::Keeper::new(setup, input, frames.clone());
+    threads.push(task::thread("camera", move || keeper.run()));
+    Handle { frames, encoded, threads }
+}
+
+impl Handle {
+    /// Waits for the threads to end after a stop was asked.
+    pub fn join(self) {
+        for thread in self.threads {
+            // A panic was logged where it happened.
+            let _ = thread.join();
+        }
+    }
+}
