@@ -1,0 +1,207 @@
+//! Keeps the media of one stream up: makes it when the first frame has come, makes it anew should it fail.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use gst::prelude::*;
+use gst_rtsp_server::prelude::*;
+
+use crate::base::backoff::Backoff;
+use crate::base::clock::Clock;
+use crate::base::error::Chain;
+use crate::base::fault::FaultCode;
+use crate::base::health::{Condition, Reporter};
+use crate::base::request::RequestKeyframe;
+use crate::base::shutdown::Shutdown;
+use crate::hub::{Hub, Policy, Received};
+
+use super::delay::Delay;
+use super::factory::OneMediaFactory;
+use super::feed::Feed;
+use super::server::{Paths, Server};
+use super::{Error, Served, Setup, viewer_zero};
+
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// A media and the viewer that it must not outlive.
+type Made = (gst_rtsp_server::RTSPMedia, gst_rtsp_server::RTSPStreamTransport);
+
+pub(super) struct Keeper {
+    stream: Served,
+    mounts: gst_rtsp_server::RTSPMountPoints,
+    paths: Paths,
+    clock: Arc<dyn Clock>,
+    report: Reporter,
+    shutdown: Shutdown,
+    delay: Delay,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Keeper {
+    pub(super) fn new(stream: Served, server: &Server, setup: &Setup) -> Self {
+        let report = setup.health.reporter(format!("{}/rtsp", stream.id));
+        let paths = server.paths(&stream);
+        Self {
+            stream,
+            mounts: server.mounts(),
+            paths,
+            clock: setup.clock.clone(),
+            report,
+            shutdown: setup.shutdown.clone(),
+            delay: Delay::default(),
+            dropped: Arc::default(),
+        }
+    }
+
+    /// Runs until the daemon ends.
+    pub(super) fn run(self) {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
+        while self.shutdown.asked().is_none() {
+            let began = self.clock.monotonic();
+            let result = self.run_once();
+            self.unmount();
+            if let Err(e) = result {
+                self.report.set(Condition::Recovering, Chain(&e).to_string());
+                self.report.raise(FaultCode::RtspMediaFailed, Chain(&e).to_string());
+                self.shutdown.wait(backoff.after(self.clock.monotonic().saturating_sub(began)));
+            }
+        }
+        self.report.set(Condition::Stopped, "");
+    }
+
+    fn run_once(&self) -> Result<(), Error> {
+        if !self.first_frame_came() {
+            return Ok(());
+        }
+        let factory = OneMediaFactory::new();
+        let broken = Arc::new(AtomicBool::new(false));
+        let (media, viewer_zero) = self.make(&factory, &broken)?;
+        for path in self.paths.all() {
+            self.mounts.add_factory(path, factory.clone());
+        }
+        self.paths.set_ready(true);
+        self.report.set(Condition::Running, format!("rtsp path {}", self.paths.all().join(", ")));
+        self.report.clear_all();
+        let result = self.watch(&media, &broken);
+        self.unmount();
+        // Its transports leave the media's list first, then the count that `prepare` took: the library takes the media
+        // down when its last viewer has gone.
+        media.set_state(gst::State::Null, std::slice::from_ref(&viewer_zero));
+        let _ = media.unprepare();
+        result
+    }
+
+    /// The session description needs the stream's parameter sets, so nothing can be offered before the first frame.
+    fn first_frame_came(&self) -> bool {
+        self.report.set(Condition::Starting, "waits for the first frame");
+        let reader = self.stream.hub.subscribe(Policy::Live { depth: Duration::from_secs(1) }, true);
+        while self.shutdown.asked().is_none() {
+            if let Received::Unit(_) = reader.recv(LOOK_EVERY) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn make(&self, factory: &OneMediaFactory, broken: &Arc<AtomicBool>) -> Result<Made, Error> {
+        let (hub, delay, clock) = (self.stream.hub.clone(), self.delay.clone(), self.clock.clone());
+        let (dropped, broken) = (self.dropped.clone(), broken.clone());
+        factory.connect_media_configure(move |_, media| configure(media, &hub, &delay, &clock, &dropped, &broken));
+        // Any URL will do: the factory has one media for all.
+        let (_, url) = gst_rtsp::RTSPUrl::parse("rtsp://127.0.0.1/");
+        let url = url.ok_or(Error::Media("its URL"))?;
+        let media = factory.construct(&url).map_err(|_| Error::Media("constructing it"))?;
+        media.prepare(None).map_err(|_| Error::Media("preparing it"))?;
+        let viewer_zero = viewer_zero::admit(&media)?;
+        Ok((media, viewer_zero))
+    }
+
+    fn watch(&self, media: &gst_rtsp_server::RTSPMedia, broken: &AtomicBool) -> Result<(), Error> {
+        while !self.shutdown.wait(LOOK_EVERY) {
+            let good = media.status() == gst_rtsp_server::RTSPMediaStatus::Prepared;
+            if !good || broken.load(Ordering::Acquire) {
+                return Err(Error::Media("keeping it up"));
+            }
+            if let Some((p50, p99)) = self.delay.percentiles_us() {
+                self.report.gauge("delay_p50_us", p50);
+                self.report.gauge("delay_p99_us", p99);
+            }
+            self.report.gauge("dropped", self.dropped.load(Ordering::Relaxed));
+        }
+        Ok(())
+    }
+
+    fn unmount(&self) {
+        self.paths.set_ready(false);
+        for path in self.paths.all() {
+            self.mounts.remove_factory(path);
+        }
+    }
+}
+
+/// Puts the media on the common clock and connects it to the hub.
+fn configure(
+    media: &gst_rtsp_server::RTSPMedia,
+    hub: &Hub,
+    delay: &Delay,
+    clock: &Arc<dyn Clock>,
+    dropped: &Arc<AtomicU64>,
+    broken: &Arc<AtomicBool>,
+) {
+    let bin = media.element().downcast::<gst::Bin>().expect("a launch line in parentheses makes a bin");
+    let pipeline = bin.parent().and_downcast::<gst::Pipeline>().expect("the factory puts the bin into a pipeline");
+    pipeline.set_start_time(gst::ClockTime::NONE);
+    pipeline.set_base_time(gst::ClockTime::ZERO);
+    pipeline.connect_element_added(|_, element| send_capture_time(element));
+    for element in pipeline.children() {
+        send_capture_time(&element);
+    }
+    let broken = broken.clone();
+    media.connect_unprepared(move |_| broken.store(true, Ordering::Release));
+    let source = bin.by_name("feed").and_downcast::<gst_app::AppSrc>().expect("the launch line names an appsrc");
+    let pay = bin.by_name("pay0").expect("the launch line names the payloader");
+    forward_keyframe_requests(&source, hub);
+    measure(&pay, delay, clock);
+    hub.attach(Box::new(Feed::new(source, delay.clone(), dropped.clone())), true);
+}
+
+/// Sender reports carry the time of capture in NTP time, not the time of sending: otherwise a receiver cannot tell the
+/// daemon's own delay from none.
+fn send_capture_time(element: &gst::Element) {
+    if element.factory().is_some_and(|f| f.name() == "rtpbin") {
+        for (property, value) in [("rtcp-sync-send-time", "false"), ("ntp-time-source", "ntp")] {
+            if let Err(e) = crate::gst::set_from_text(element, property, value) {
+                tracing::warn!("sender reports carry no capture time: {}", Chain(&e));
+            }
+        }
+    }
+}
+
+/// A viewer's picture-loss report arrives as an event that travels upstream to the appsrc.
+fn forward_keyframe_requests(source: &gst_app::AppSrc, hub: &Hub) {
+    let pad = source.static_pad("src").expect("an appsrc has a source pad");
+    let hub = hub.clone();
+    pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, probe| {
+        if probe.event().is_some_and(|e| gst_video::UpstreamForceKeyUnitEvent::parse(e).is_ok()) {
+            hub.request_keyframe("picture loss");
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn measure(pay: &gst::Element, delay: &Delay, clock: &Arc<dyn Clock>) {
+    let pad = pay.static_pad("src").expect("a payloader has a source pad");
+    let (delay, clock) = (delay.clone(), clock.clone());
+    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, probe| {
+        let pts = match &probe.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => buffer.pts(),
+            Some(gst::PadProbeData::BufferList(list)) => list.get(0).and_then(gst::BufferRef::pts),
+            _ => None,
+        };
+        if let Some(pts) = pts {
+            delay.leaves(pts.into(), clock.monotonic());
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
