@@ -7,7 +7,13 @@
 pub mod base;
 // Floor 1: words of video.
 pub mod media;
-// Floor 3: what will run.
+// Floor 3: what will run, and the one room that spells GStreamer.
+pub mod gst;
 pub mod plan;
 // Floor 4: the rooms a frame walks through.
+pub mod encode;
 pub mod hub;
+pub mod source;
+// Floor 5: the camera assembled, the outlets, the watch.
+pub mod pipeline;
+pub mod sink;
