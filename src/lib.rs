@@ -2,6 +2,15 @@
 //!
 //! The modules are the rooms of a house, listed here floor by floor. A room uses rooms on lower floors only;
 //! `tests/tidy` holds the floors up.
+//!
+#![doc = include_str!("docs/architecture.md")]
+
+#[cfg(doc)]
+#[doc = include_str!("docs/faults.md")]
+pub mod faults {}
+#[cfg(doc)]
+#[doc = include_str!("docs/glossary.md")]
+pub mod glossary {}
 
 // Floor 0: words everybody uses.
 pub mod base;

@@ -62,19 +62,9 @@ struct State {
 impl Hub {
     /// A stream without frames and readers.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let state = State {
-            gop: Vec::new(),
-            gop_bytes: 0,
-            outlets: Vec::new(),
-            gate: KeyframeGate::default(),
-            last: None,
-        };
-        Self(Arc::new(Shared {
-            clock,
-            state: Mutex::new(state),
-            encoder: Mutex::new(None),
-            units: AtomicU64::new(0),
-        }))
+        let state =
+            State { gop: Vec::new(), gop_bytes: 0, outlets: Vec::new(), gate: KeyframeGate::default(), last: None };
+        Self(Arc::new(Shared { clock, state: Mutex::new(state), encoder: Mutex::new(None), units: AtomicU64::new(0) }))
     }
 
     /// Names the encoder that answers keyframe requests; `None` while there is none.
