@@ -1,7 +1,7 @@
 //! Raw pictures to an encoded stream, in a pipeline of its own: an encoder that fails is rebuilt without touching the
 //! camera.
 
-mod inlet;
+mod framer;
 mod software;
 
 use std::sync::Arc;
@@ -9,16 +9,14 @@ use std::time::Duration;
 
 use gst::prelude::*;
 
-use crate::base::clock::Clock;
 use crate::base::error::{Coded, Kind};
 use crate::base::fault::FaultCode;
 use crate::base::request::RequestKeyframe;
 use crate::gst::{Fault, Pipeline};
-use crate::hub::{Hub, Picture};
 use crate::media::format::FrameRate;
 use crate::plan::EncodePlan;
 
-pub use inlet::Inlet;
+pub use framer::{Deliver, Framer};
 
 /// What can go wrong with an encoder.
 #[derive(Debug, thiserror::Error)]
@@ -65,14 +63,14 @@ pub struct Input {
     caps: Option<gst::Caps>,
 }
 
-/// Builds and starts the encoder of `plan`; encoded pictures go to `hub`.
-pub fn start(plan: &EncodePlan, rate: FrameRate, hub: &Hub, clock: Arc<dyn Clock>) -> Result<(Encoder, Input), Error> {
+/// Builds and starts the encoder of `plan`; what it encodes goes through `framer`.
+pub fn start(plan: &EncodePlan, rate: FrameRate, framer: Framer) -> Result<(Encoder, Input), Error> {
     let failed = |cause| Error::Start { element: plan.element.value.clone(), cause };
     let element = build_element(plan, rate)?;
-    assemble(&element, Inlet::new(hub.clone(), rate, clock)).map_err(failed)
+    assemble(&element, framer).map_err(failed)
 }
 
-fn assemble(encoder: &gst::Element, inlet: Inlet) -> Result<(Encoder, Input), crate::gst::Error> {
+fn assemble(encoder: &gst::Element, framer: Framer) -> Result<(Encoder, Input), crate::gst::Error> {
     let pipeline = Pipeline::new("encode");
     let source = gst_app::AppSrc::builder()
         .name("encode-input")
@@ -89,25 +87,26 @@ fn assemble(encoder: &gst::Element, inlet: Inlet) -> Result<(Encoder, Input), cr
     crate::gst::set(&parse, "config-interval", -1i32)?;
     let form = caps_filter("encode-form", "video/x-h264,stream-format=byte-stream,alignment=au")?;
     let sink = gst_app::AppSink::builder().name("encode-output").sync(false).max_buffers(8).build();
-    let output = inlet.watch(encoder);
-    crate::gst::connect_frames(&sink, inlet.into_callback());
+    let output = framer.watch(encoder);
+    crate::gst::connect_frames(&sink, framer.into_callback());
     pipeline.chain(&[source.upcast_ref(), &convert, encoder, &profile, &parse, &form, sink.upcast_ref()])?;
     pipeline.play(Duration::from_secs(5))?;
     Ok((Encoder { pipeline, output }, Input { source, caps: None }))
 }
 
 impl Input {
-    /// Hands the encoder one raw picture; never blocks. Called on the source's streaming thread.
-    pub fn push(&mut self, picture: &Picture) {
-        let Some(buffer) = picture.sample.buffer_owned() else { return };
-        if let Some(caps) = picture.sample.caps_owned()
+    /// Hands the encoder one raw picture, taken at `pts` on the monotonic clock; never blocks. Called on the source's
+    /// streaming thread.
+    pub fn push(&mut self, sample: &gst::Sample, pts: Duration) {
+        let Some(buffer) = sample.buffer_owned() else { return };
+        if let Some(caps) = sample.caps_owned()
             && self.caps.as_ref() != Some(&caps)
         {
             self.source.set_caps(Some(&caps));
             self.caps = Some(caps);
         }
         // Refused only while the pipeline stops; the bus says why.
-        let _ = self.source.push_buffer(on_the_common_clock(buffer, picture.pts));
+        let _ = self.source.push_buffer(on_the_common_clock(buffer, pts));
     }
 }
 

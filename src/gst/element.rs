@@ -8,10 +8,7 @@ use super::Error;
 
 /// Makes an element with a name of its own, which then appears in faults and in the log.
 pub fn make(factory: &str, name: &str) -> Result<gst::Element, Error> {
-    gst::ElementFactory::make(factory)
-        .name(name)
-        .build()
-        .map_err(|_| Error::Missing { element: factory.to_owned() })
+    gst::ElementFactory::make(factory).name(name).build().map_err(|_| Error::Missing { element: factory.to_owned() })
 }
 
 /// Sets a property to a typed value; a missing property or a wrong type is an error, not a panic.

@@ -10,7 +10,6 @@ use crate::base::error::{Chain, Coded};
 use crate::base::fault::FaultCode;
 use crate::base::health::{Condition, Reporter};
 use crate::base::heartbeat::Heartbeat;
-use crate::encode::Inlet;
 use crate::gst::{Fault, Pipeline};
 use crate::hub::Picture;
 use crate::plan::SourceKind;
@@ -113,8 +112,7 @@ impl Keeper {
     fn connect(&self, sink: &gst_app::AppSink, encoded: bool) {
         let (frames, clock) = (self.frames.clone(), self.setup.clock.clone());
         if encoded {
-            let mut publish =
-                Inlet::new(self.setup.hub.clone(), self.setup.plan.rate, self.setup.clock.clone()).into_callback();
+            let mut publish = self.setup.framer().into_callback();
             crate::gst::connect_frames(sink, move |sample, pts| {
                 frames.tick(clock.monotonic());
                 publish(sample, pts);
@@ -123,11 +121,10 @@ impl Keeper {
             let (pictures, input) = (self.setup.pictures.clone(), self.input.clone());
             crate::gst::connect_frames(sink, move |sample, pts| {
                 frames.tick(clock.monotonic());
-                let picture = Picture { sample, pts };
                 if let Some(input) = &mut *input.lock().expect("nothing panics while it holds this lock") {
-                    input.push(&picture);
+                    input.push(&sample, pts);
                 }
-                pictures.put(picture);
+                pictures.put(Picture { sample, pts });
             });
         }
     }

@@ -54,7 +54,7 @@ impl Keeper {
 
     fn run_once(&self, plan: &EncodePlan) -> Result<(), String> {
         let setup = &self.setup;
-        let started = encode::start(plan, setup.plan.rate, &setup.hub, setup.clock.clone());
+        let started = encode::start(plan, setup.plan.rate, setup.framer());
         let (encoder, input) = started.map_err(|e| Chain(&e).to_string())?;
         setup.hub.set_encoder(Some(encoder.keyframes()));
         *self.input.lock().expect("nothing panics while it holds this lock") = Some(input);

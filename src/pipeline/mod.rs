@@ -1,7 +1,7 @@
 //! One camera assembled: source, newest picture, encoder, hub.
 //!
-//! A frame is made in `source`, on the source's streaming thread; [`camera::Fanout`] puts it into the slot of the
-//! newest picture and into the encoder's queue and returns; the encoder's thread brings it through `encode::Inlet`
+//! A frame is made in `source`, on the source's streaming thread; [`camera`] puts it into the slot of the
+//! newest picture and into the encoder's queue and returns; the encoder's thread brings it through `encode::Framer`
 //! into the `hub`, which offers it to every reader. Nothing on this way waits for anything.
 //!
 //! Source and encoder are two pipelines, each kept alive by a thread of its own ([`camera`], [`encoder`]): one that
@@ -73,6 +73,18 @@ pub fn start(setup: Setup) -> Handle {
     let keeper = camera::Keeper::new(setup, input, frames.clone());
     threads.push(task::thread("camera", move || keeper.run()));
     Handle { frames, encoded, threads }
+}
+
+impl Setup {
+    /// What makes access units of this camera for its hub.
+    fn framer(&self) -> crate::encode::Framer {
+        let hub = self.hub.clone();
+        let deliver = Box::new(move |unit| {
+            // Refused only if time went backwards, which a source that was reopened in the same frame may cause once.
+            let _ = hub.publish(unit);
+        });
+        crate::encode::Framer::new(self.plan.rate, self.clock.clone(), self.hub.units() > 0, deliver)
+    }
 }
 
 impl Handle {

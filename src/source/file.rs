@@ -25,7 +25,10 @@ fn link_video_when_it_appears(decoder: &gst::Element, convert: &gst::Element) {
     let sink = convert.static_pad("sink").expect("videoconvert has a sink pad");
     decoder.connect_pad_added(move |_, pad| {
         let is_video = pad.query_caps(None).structure(0).is_some_and(|s| s.name().starts_with("video/"));
-        if is_video && !sink.is_linked() && let Err(e) = pad.link(&sink) {
+        if is_video
+            && !sink.is_linked()
+            && let Err(e) = pad.link(&sink)
+        {
             tracing::warn!("the clip's video track does not link: {e}");
         }
     });

@@ -75,16 +75,13 @@ fn open_udp(stream: &gst_rtsp_server::RTSPStream) -> Result<(), Error> {
         return Err(Error::Media("opening UDP ports"));
     }
     // SAFETY: as above.
-    let complete = unsafe {
-        gst_rtsp_server_sys::gst_rtsp_stream_complete_stream(stream.to_glib_none().0, transport.0) != 0
-    };
+    let complete =
+        unsafe { gst_rtsp_server_sys::gst_rtsp_stream_complete_stream(stream.to_glib_none().0, transport.0) != 0 };
     complete.then_some(()).ok_or(Error::Media("completing the UDP branch"))
 }
 
 #[allow(unsafe_code)]
-fn tcp_transport(
-    stream: &gst_rtsp_server::RTSPStream,
-) -> Result<gst_rtsp_server::RTSPStreamTransport, Error> {
+fn tcp_transport(stream: &gst_rtsp_server::RTSPStream) -> Result<gst_rtsp_server::RTSPStreamTransport, Error> {
     let transport = Transport::new(gst_rtsp_sys::GST_RTSP_LOWER_TRANS_TCP);
     // SAFETY: the stream transport takes ownership of the plain transport, which is therefore forgotten here; the
     // result is a full reference.
@@ -99,10 +96,7 @@ fn tcp_transport(
 }
 
 #[allow(unsafe_code)]
-fn complete_pipeline(
-    media: &gst_rtsp_server::RTSPMedia,
-    transport: &gst_rtsp_server::RTSPStreamTransport,
-) -> bool {
+fn complete_pipeline(media: &gst_rtsp_server::RTSPMedia, transport: &gst_rtsp_server::RTSPStreamTransport) -> bool {
     // SAFETY: the array holds a borrowed pointer for the time of the call only; the media takes its own references.
     unsafe {
         let transports = glib::ffi::g_ptr_array_new();

@@ -1,4 +1,4 @@
-//! From the end of a pipeline into the hub: samples become access units.
+//! At the end of a pipeline: samples become access units.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,6 @@ use bytes::Bytes;
 use gst::prelude::*;
 
 use crate::base::clock::Clock;
-use crate::hub::Hub;
 use crate::media::access_unit::{AccessUnit, EncodedFormat};
 use crate::media::codec::Codec;
 use crate::media::format::{FrameRate, Size};
@@ -17,9 +16,12 @@ use crate::media::nal;
 /// When the encoder gave out its last few pictures, by running time.
 type Outputs = Arc<Mutex<VecDeque<(Duration, Duration)>>>;
 
-/// Turns samples of H.264 byte stream into access units for the hub, on the streaming thread.
-pub struct Inlet {
-    hub: Hub,
+/// Takes finished access units, on the streaming thread. Must not block.
+pub type Deliver = Box<dyn FnMut(AccessUnit) + Send>;
+
+/// Turns samples of H.264 byte stream into access units, on the streaming thread.
+pub struct Framer {
+    deliver: Deliver,
     rate: FrameRate,
     clock: Arc<dyn Clock>,
     outputs: Outputs,
@@ -27,11 +29,11 @@ pub struct Inlet {
     discontinuity: bool,
 }
 
-impl Inlet {
-    /// An inlet into `hub`. Its first access unit is a discontinuity unless the stream has had none yet.
-    pub fn new(hub: Hub, rate: FrameRate, clock: Arc<dyn Clock>) -> Self {
-        let discontinuity = hub.units() > 0;
-        Self { hub, rate, clock, outputs: Outputs::default(), format: None, discontinuity }
+impl Framer {
+    /// Access units go to `deliver`; the first one is marked as a discontinuity if `resumes`.
+    pub fn new(rate: FrameRate, clock: Arc<dyn Clock>, resumes: bool, deliver: Deliver) -> Self {
+        let discontinuity = resumes;
+        Self { deliver, rate, clock, outputs: Outputs::default(), format: None, discontinuity }
     }
 
     /// Notes the time of everything that leaves `encoder`, from where the daemon's own delay is measured. Returns the
@@ -55,10 +57,10 @@ impl Inlet {
 
     /// The callback for an appsink.
     pub fn into_callback(mut self) -> impl FnMut(gst::Sample, Duration) + Send + 'static {
-        move |sample, pts| self.publish(&sample, pts)
+        move |sample, pts| self.frame(&sample, pts)
     }
 
-    fn publish(&mut self, sample: &gst::Sample, pts: Duration) {
+    fn frame(&mut self, sample: &gst::Sample, pts: Duration) {
         let Some(buffer) = sample.buffer_owned() else { return };
         let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let Ok(mapped) = buffer.into_mapped_buffer_readable() else { return };
@@ -66,7 +68,7 @@ impl Inlet {
         let Some(format) = self.format(sample, &data, keyframe) else { return };
         let encoded = self.output_time(pts);
         let discontinuity = std::mem::take(&mut self.discontinuity);
-        self.hub.publish(AccessUnit { data, pts, encoded, keyframe, discontinuity, format });
+        (self.deliver)(AccessUnit { data, pts, encoded, keyframe, discontinuity, format });
     }
 
     /// The format changes with the parameter sets, which come with keyframes.
