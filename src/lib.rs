@@ -26,3 +26,4 @@ pub mod source;
 // Floor 5: the camera assembled, the outlets, the watch.
 pub mod pipeline;
 pub mod sink;
+pub mod supervise;
