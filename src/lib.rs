@@ -27,3 +27,5 @@ pub mod source;
 pub mod pipeline;
 pub mod sink;
 pub mod supervise;
+// Floor 6: the one operations surface.
+pub mod control;
