@@ -29,3 +29,5 @@ pub mod sink;
 pub mod supervise;
 // Floor 6: the one operations surface.
 pub mod control;
+// Floor 7: faces of control.
+pub mod http;

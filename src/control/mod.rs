@@ -146,4 +146,4 @@ fn find<'a>(plan: &'a Plan, id: &StreamId) -> Result<&'a StreamPlan, Error> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,7 +13,7 @@ use crate::media::format::{Flip, FrameRate, Size};
 use crate::plan::{Chosen, HttpPlan, RtspPlan, SourceKind, SourcePlan};
 
 /// A plan of streams with these names.
-fn plan(ids: &[&str]) -> Plan {
+pub(crate) fn plan(ids: &[&str]) -> Plan {
     let stream = |id: &&str| StreamPlan {
         id: StreamId::new(id).unwrap(),
         source: SourcePlan {
@@ -49,14 +49,15 @@ impl TakeSnapshot for Maker {
     }
 }
 
-struct Bench {
-    clock: Arc<SimClock>,
-    health: Health,
-    heartbeat: Heartbeat,
-    control: Control,
+/// Control over a real book; the tests of `http` and `cli` use it too.
+pub(crate) struct Bench {
+    pub(crate) clock: Arc<SimClock>,
+    pub(crate) health: Health,
+    pub(crate) heartbeat: Heartbeat,
+    pub(crate) control: Control,
 }
 
-fn bench(ids: &[&str], make: impl Fn() -> Result<Snapshot, NoSnapshot> + Send + Sync + 'static) -> Bench {
+pub(crate) fn bench(ids: &[&str], make: impl Fn() -> Result<Snapshot, NoSnapshot> + Send + Sync + 'static) -> Bench {
     let clock = Arc::new(SimClock::at(Duration::from_secs(1_795_161_600)));
     let (health, heartbeat) = (Health::new(clock.clone()), Heartbeat::new());
     let control = Control::new(Parts {
@@ -69,7 +70,7 @@ fn bench(ids: &[&str], make: impl Fn() -> Result<Snapshot, NoSnapshot> + Send + 
     Bench { clock, health, heartbeat, control }
 }
 
-fn picture() -> Snapshot {
+pub(crate) fn picture() -> Snapshot {
     Snapshot { jpeg: bytes::Bytes::from_static(b"\xff\xd8\xff\xd9"), taken_wall: Duration::from_secs(1_795_161_600) }
 }
 

@@ -39,8 +39,9 @@ fn silent(socket: &UnixDatagram) -> bool {
 
 #[test]
 fn the_judge_knows_a_stall_from_an_absence() {
-    // (second, running, beats, stuck?)
-    let tables: [(&str, &[(u64, bool, u64, bool)]); 6] = [
+    /// Second, running, beats, stuck?
+    type Steps<'a> = &'a [(u64, bool, u64, bool)];
+    let tables: [(&str, Steps<'_>); 6] = [
         ("advances", &[(0, true, 1, false), (4, true, 2, false), (8, true, 3, false), (12, true, 4, false)]),
         (
             "stalls and advances again",
