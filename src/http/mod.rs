@@ -146,4 +146,4 @@ async fn accept(door: &Door, listener: Listener, reporter: &Reporter, connection
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
