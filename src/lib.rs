@@ -31,3 +31,5 @@ pub mod supervise;
 pub mod control;
 // Floor 7: faces of control.
 pub mod http;
+// Floor 9: the command line.
+pub mod cli;
