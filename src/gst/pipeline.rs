@@ -63,7 +63,7 @@ impl Pipeline {
         match answer.recv_timeout(within) {
             Err(_) => Err(Error::Timeout { pipeline: name, within }),
             Ok(Err(_)) => {
-                let reason = self.wait_fault(Duration::ZERO).map_or_else(String::new, |f| f.to_string());
+                let reason = self.posted_error().map_or_else(String::new, |fault| fault.to_string());
                 Err(Error::State { pipeline: name, reason })
             }
             Ok(Ok(_)) => Ok(()),
@@ -79,6 +79,13 @@ impl Pipeline {
         if message.type_() == gst::MessageType::Latency {
             let _ = self.inner.recalculate_latency();
         }
+        Fault::from_message(&message)
+    }
+
+    /// The first error that is on the bus already.
+    fn posted_error(&self) -> Option<Fault> {
+        let bus = self.inner.bus().expect("a pipeline always has a bus");
+        let message = bus.timed_pop_filtered(gst::ClockTime::ZERO, &[gst::MessageType::Error])?;
         Fault::from_message(&message)
     }
 
