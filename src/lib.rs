@@ -16,6 +16,9 @@ pub mod glossary {}
 pub mod base;
 // Floor 1: words of video.
 pub mod media;
+// Floor 2: what is wanted, what the box is.
+pub mod board;
+pub mod config;
 // Floor 3: what will run, and the one room that spells GStreamer.
 pub mod gst;
 pub mod plan;
@@ -27,9 +30,9 @@ pub mod source;
 pub mod pipeline;
 pub mod sink;
 pub mod supervise;
-// Floor 6: the one operations surface.
+// Floor 6: what can be asked of the house.
 pub mod control;
-// Floor 7: faces of control.
+// Floor 7: the doors.
 pub mod http;
 // Floor 9: the command line.
 pub mod cli;

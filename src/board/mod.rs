@@ -1,0 +1,7 @@
+//! Facts about boards, and which board this is. The facts are TOML files in `board/`, compiled in.
+
+mod detect;
+mod profile;
+
+pub use detect::{Board, UnknownBoard, detect};
+pub use profile::{CameraDefaults, Denied, Detect, Note, Profile, RankedEncoder, profiles};

@@ -1,0 +1,132 @@
+//! The facts about one board. `board/README.md` is the reference of the fields.
+
+use serde::Deserialize;
+
+use crate::media::format::{FrameRate, Size};
+
+/// The facts about one board.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// What the configuration calls it.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// How it is recognised.
+    pub detect: Detect,
+    /// Encoders, best first.
+    #[serde(rename = "encoder")]
+    pub encoders: Vec<RankedEncoder>,
+    /// Elements that exist and must not be used.
+    #[serde(default)]
+    pub denied: Vec<Denied>,
+    /// What its camera is asked for where the configuration does not say.
+    pub camera: CameraDefaults,
+    /// Further facts.
+    #[serde(default, rename = "note")]
+    pub notes: Vec<Note>,
+}
+
+/// How a board is recognised.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Detect {
+    /// Device-tree `compatible` strings, any of which is enough.
+    pub compatible: Vec<String>,
+    /// True for the profile of machines that no other recognises.
+    pub fallback: bool,
+}
+
+/// An encoder in the order of preference.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RankedEncoder {
+    /// GStreamer element.
+    pub element: String,
+    /// The package that brings it.
+    pub package: String,
+    /// Why it ranks here.
+    pub note: String,
+}
+
+/// An element that exists and must not be used.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Denied {
+    /// GStreamer element.
+    pub element: String,
+    /// Why not.
+    pub reason: String,
+    /// Where this is known from.
+    pub source: String,
+}
+
+/// What the camera is asked for where the configuration does not say.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CameraDefaults {
+    /// Picture size.
+    pub size: Option<Size>,
+    /// Frames per second.
+    pub fps: Option<FrameRate>,
+}
+
+/// A fact and where it is known from.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Note {
+    /// The fact.
+    pub text: String,
+    /// Its source.
+    pub source: String,
+}
+
+impl Profile {
+    /// The denial of an element, if it is denied.
+    pub fn denial(&self, element: &str) -> Option<&Denied> {
+        self.denied.iter().find(|d| d.element == element)
+    }
+}
+
+const FILES: [(&str, &str); 3] = [
+    ("laptop", include_str!("../../board/laptop.toml")),
+    ("sim", include_str!("../../board/sim.toml")),
+    ("orin-nano", include_str!("../../board/orin-nano.toml")),
+];
+
+/// Every profile there is.
+pub fn profiles() -> Vec<Profile> {
+    let parse = |(_, text): &(&str, &str)| toml::from_str(text).expect("the compiled-in profiles are valid: tested");
+    FILES.iter().map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_compiled_in_and_bears_its_name() {
+        let named: Vec<_> = profiles().into_iter().map(|p| p.name).collect();
+        assert_eq!(named, FILES.map(|(name, _)| name));
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/board");
+        let on_disk = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        let mut on_disk: Vec<_> = on_disk.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+        on_disk.retain(|path| !FILES.iter().any(|(name, _)| path.file_stem().is_some_and(|stem| stem == *name)));
+        assert!(on_disk.is_empty(), "not compiled in: {on_disk:?}");
+    }
+
+    #[test]
+    fn each_has_an_encoder_that_may_be_used_and_one_is_the_fallback() {
+        for profile in profiles() {
+            let usable = profile.encoders.iter().filter(|e| profile.denial(&e.element).is_none());
+            assert!(usable.count() > 0, "{}", profile.name);
+        }
+        assert_eq!(profiles().iter().filter(|p| p.detect.fallback).count(), 1);
+    }
+
+    #[test]
+    fn fields_out_of_the_reference_are_refused() {
+        let text = FILES[0].1.replace("title =", "titel =");
+        assert!(toml::from_str::<Profile>(&text).is_err());
+    }
+}

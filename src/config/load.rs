@@ -1,0 +1,158 @@
+//! From files and environment to one configuration, and every problem in them at once.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::environment::{self, Environment};
+use super::problem::{Place, Problem, Problems};
+use super::reader::{From, Origins, Reader, place_in};
+use super::schema::Settings;
+use super::validate::validate;
+
+/// The files of an installed system, lowest layer first: what the package ships, what the administrator writes.
+pub const SYSTEM_FILES: [&str; 2] = ["/usr/share/windhover/windhover.toml", "/etc/windhover/windhover.toml"];
+
+/// A larger file is none of ours.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// What the configuration is made from.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    /// Layers from the lowest to the highest; one that does not exist is left out.
+    pub files: Vec<PathBuf>,
+    /// A file named on the command line: it must exist, and `files` does not count then.
+    pub named: Option<PathBuf>,
+    /// The environment. An argument, so that tests own it.
+    pub environment: Environment,
+}
+
+impl Inputs {
+    /// The files of an installed system, or the named one in place of them, and the given environment.
+    pub fn system(named: Option<PathBuf>, environment: Environment) -> Self {
+        Self { files: SYSTEM_FILES.map(PathBuf::from).to_vec(), named, environment }
+    }
+}
+
+/// Where the daemon keeps what is not media, from the environment that systemd or the session sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directories {
+    /// State: probe cache, later users and keys. systemd's StateDirectory=, else the user's.
+    pub state: PathBuf,
+    /// The unix socket, unless `http.socket` says another.
+    pub socket: PathBuf,
+    /// Recordings, unless `storage.path` says another.
+    pub video: PathBuf,
+}
+
+/// What the operator asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The values.
+    pub settings: Settings,
+    /// Where each of them was set.
+    pub origins: Origins,
+    /// Where the daemon keeps what is not media.
+    pub directories: Directories,
+    /// The files that were read, lowest layer first.
+    pub files: Vec<PathBuf>,
+}
+
+/// Loads everything. The configuration is complete even when there are problems: a value that could not be read is the
+/// one of the layer below, so that `check` can go on and say everything at once. `run` refuses if there is any problem.
+pub fn load(inputs: &Inputs) -> (Config, Problems) {
+    let mut settings = Settings::default();
+    let mut origins = Origins::default();
+    let mut problems = Problems::default();
+    let mut files = Vec::new();
+    let layers = inputs.named.as_ref().map_or(inputs.files.as_slice(), std::slice::from_ref);
+    for path in layers {
+        match read_file(path) {
+            Ok(text) => {
+                read_document(path, &text, &mut settings, &mut origins, &mut problems);
+                files.push(path.clone());
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && inputs.named.is_none() => {}
+            Err(e) => {
+                let place = Place::File { path: path.clone(), line: 0, column: 0 };
+                problems.push(Problem::config(place, "", format!("cannot be read: {e}")));
+            }
+        }
+    }
+    environment::apply(&inputs.environment, &mut settings, &mut origins, &mut problems);
+    validate(&settings, &origins, &mut problems);
+    problems.sort_by_place();
+    let directories = directories(&inputs.environment);
+    let config = Config { settings, origins, directories, files };
+    socket_fits(&config, &mut problems);
+    (config, problems)
+}
+
+fn read_file(path: &Path) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(std::io::Error::other("larger than 1 MiB, which no configuration is"));
+    }
+    String::from_utf8(bytes).map_err(|_| std::io::Error::other("not UTF-8 text"))
+}
+
+fn read_document(path: &Path, text: &str, settings: &mut Settings, origins: &mut Origins, problems: &mut Problems) {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let mut broken_lines = Vec::new();
+    for e in &errors {
+        let place = place_in(path, text, e.span().map_or(0, |span| span.start));
+        if let Place::File { line, .. } = &place {
+            broken_lines.push(*line);
+        }
+        problems.push(Problem::config(place, "", format!("not valid TOML: {}", e.message().trim())));
+    }
+    let mut found = Problems::default();
+    let mut reader = Reader::new(From::File(path.to_owned(), text), origins, &mut found);
+    reader.table(settings, document.get_ref(), "");
+    // What the parser guessed on a line it could not read is no statement of the operator.
+    found.retain(|p| !matches!(&p.place, Place::File { line, .. } if broken_lines.contains(line)));
+    found.into_iter().for_each(|p| problems.push(p));
+}
+
+fn directories(env: &Environment) -> Directories {
+    let var = |name: &str| env.get(name).filter(|value| value.starts_with('/')).cloned();
+    // systemd lists several directories with ':' between them; ours is the first.
+    let service = |name: &str| var(name).map(|value| PathBuf::from(value.split(':').next().unwrap_or_default()));
+    let home = |xdg: &str, below: &str| {
+        let base = var(xdg).or_else(|| var("HOME").map(|home| format!("{home}/{below}")));
+        base.map(|base| Path::new(&base).join("windhover"))
+    };
+    let fallback = || PathBuf::from("/var/lib/windhover");
+    let state = service("STATE_DIRECTORY").or_else(|| home("XDG_STATE_HOME", ".local/state")).unwrap_or_else(fallback);
+    let runtime = var("XDG_RUNTIME_DIR").map(|dir| Path::new(&dir).join("windhover"));
+    let runtime = service("RUNTIME_DIRECTORY").or(runtime).unwrap_or_else(|| state.clone());
+    let data = home("XDG_DATA_HOME", ".local/share").unwrap_or_else(fallback);
+    Directories { state, socket: runtime.join("api.sock"), video: data.join("video") }
+}
+
+impl Config {
+    /// The unix socket of local administration.
+    pub fn socket(&self) -> &Path {
+        self.settings.http.socket.as_deref().unwrap_or(&self.directories.socket)
+    }
+
+    /// The directory of recordings and snapshots.
+    pub fn storage_path(&self) -> &Path {
+        self.settings.storage.path.as_deref().unwrap_or(&self.directories.video)
+    }
+}
+
+/// sockaddr_un holds 108 bytes with the final NUL; the name for the atomic replacement of a stale socket is longer.
+fn socket_fits(config: &Config, problems: &mut Problems) {
+    let path = config.socket();
+    if path.as_os_str().len() > 100 {
+        let message = format!("{} is longer than the 100 bytes that a unix socket may have", path.display());
+        let place = config.origins.place("http.socket");
+        problems.push(Problem::config(place, "http.socket", message).advise("set http.socket to a shorter path"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

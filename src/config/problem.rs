@@ -1,0 +1,200 @@
+//! What is wrong, where, and what to do about it; collected so that everything is said at once.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// A place in a file; line and column count from 1, columns in characters.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1; 0 when the whole file is meant.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+    /// An environment variable.
+    Variable(String),
+    /// Nobody set it: the built-in default.
+    Default,
+    /// The machine itself, not its configuration.
+    Machine,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::File { path, line: 0, .. } => write!(f, "{}", path.display()),
+            Place::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
+            Place::Variable(name) => write!(f, "environment variable {name}"),
+            Place::Default => f.write_str("built-in default"),
+            Place::Machine => f.write_str("this machine"),
+        }
+    }
+}
+
+/// Whose fault it is: decides whether `run` starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// The configuration itself is wrong: `run` refuses.
+    Config,
+    /// The world is not as configured (camera absent, port taken): `run` raises a fault and tries again.
+    World,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Where.
+    pub place: Place,
+    /// The key it is about, `stream[0].size`; empty when it is about none.
+    pub key: String,
+    /// What is wrong and what was expected.
+    pub message: String,
+    /// What to do; empty when the message says it.
+    pub advice: String,
+    /// Whose fault it is.
+    pub class: Class,
+}
+
+impl Problem {
+    /// A problem of the configuration.
+    pub fn config(place: Place, key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { place, key: key.into(), message: message.into(), advice: String::new(), class: Class::Config }
+    }
+
+    /// A problem of the world.
+    pub fn world(place: Place, key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { class: Class::World, ..Self::config(place, key, message) }
+    }
+
+    /// The same, with what to do about it.
+    pub fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice = advice.into();
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.place)?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)?;
+        if !self.advice.is_empty() {
+            write!(f, "\n    {}", self.advice)?;
+        }
+        Ok(())
+    }
+}
+
+/// Everything that is wrong. Prints one problem after the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Problems(Vec<Problem>);
+
+/// More than this is noise: a file of another kind, not a slip.
+const MOST: usize = 200;
+
+impl Problems {
+    /// Adds one. After 200 the rest is dropped: nobody reads on, and memory stays bounded.
+    pub fn push(&mut self, problem: Problem) {
+        if self.0.len() < MOST {
+            self.0.push(problem);
+        }
+    }
+
+    /// Adds those of `more` whose key has no problem yet: a value that could not be read was replaced by its default,
+    /// and what the world says about that default would only mislead.
+    pub fn add_unless_known(&mut self, more: Problems) {
+        for problem in more.0 {
+            if problem.key.is_empty() || !self.0.iter().any(|p| p.key == problem.key) {
+                self.push(problem);
+            }
+        }
+    }
+
+    /// True when nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
+        self.0.iter()
+    }
+
+    /// In the order in which a person walks through them: file by file, line by line, then the environment.
+    pub(crate) fn sort_by_place(&mut self) {
+        self.0.sort_by(|a, b| a.place.cmp(&b.place));
+    }
+
+    /// Keeps those that `keep` accepts.
+    pub fn retain(&mut self, keep: impl FnMut(&Problem) -> bool) {
+        self.0.retain(keep);
+    }
+
+    /// True when any problem is one of the configuration itself, so that `run` must refuse.
+    pub fn refuse(&self) -> bool {
+        self.0.iter().any(|p| p.class == Class::Config)
+    }
+}
+
+impl IntoIterator for Problems {
+    type Item = Problem;
+    type IntoIter = std::vec::IntoIter<Problem>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, problem) in self.0.iter().enumerate() {
+            if n > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_place_key_message_and_advice() {
+        let place = Place::File { path: "/etc/w.toml".into(), line: 3, column: 5 };
+        let mut all = Problems::default();
+        all.push(Problem::config(place, "rtsp.listn", "unknown key").advise("did you mean listen?"));
+        all.push(Problem::world(Place::Machine, "", "no camera"));
+        let want = "/etc/w.toml:3:5: rtsp.listn: unknown key\n    did you mean listen?\nthis machine: no camera";
+        assert_eq!(all.to_string(), want);
+        assert!(all.refuse());
+    }
+
+    #[test]
+    fn what_is_said_of_a_replaced_value_is_dropped() {
+        let mut all = Problems::default();
+        all.push(Problem::config(Place::Default, "stream[0].size", "no size"));
+        let mut more = Problems::default();
+        more.push(Problem::world(Place::Default, "stream[0].size", "the camera cannot do 1280x720"));
+        more.push(Problem::world(Place::Machine, "", "port taken"));
+        all.add_unless_known(more);
+        assert_eq!(all.len(), 2);
+    }
+}

@@ -1,0 +1,240 @@
+//! Walks a TOML document along the declared sections and reports everything that does not fit, each with its place.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::foreign;
+use super::problem::{Place, Problem, Problems};
+use super::schema::Settings;
+use super::section::{Key, Read, Section, Shape};
+use super::value::Setting;
+
+/// Streams in one daemon, at most: each costs an encoder, and a board has one or two.
+pub(crate) const MOST_STREAMS: usize = 16;
+
+/// Where each value that somebody set comes from, by key path (`stream[0].size`).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Origins(BTreeMap<String, Place>);
+
+impl Origins {
+    /// The place of a key: where it was set, or where the nearest table around it was, or the built-in default.
+    pub fn place(&self, key: &str) -> Place {
+        let mut key = key;
+        loop {
+            if let Some(place) = self.0.get(key) {
+                return place.clone();
+            }
+            match key.rfind(['.', '[']) {
+                Some(end) => key = &key[..end],
+                None => return Place::Default,
+            }
+        }
+    }
+
+    /// True when somebody set the key.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
+    pub(crate) fn set(&mut self, key: &str, place: Place) {
+        self.0.insert(key.to_owned(), place);
+    }
+
+    /// Forgets everything below `prefix`, because a later layer replaced it.
+    fn forget(&mut self, prefix: &str) {
+        self.0.retain(|key, _| !key.starts_with(prefix));
+    }
+}
+
+/// Where the document being read comes from.
+pub(crate) enum From<'a> {
+    /// A file and its text.
+    File(PathBuf, &'a str),
+    /// One environment variable: every value is text, numbers and booleans too.
+    Variable(&'a str),
+}
+
+/// The state of one walk.
+pub struct Reader<'a> {
+    from: From<'a>,
+    origins: &'a mut Origins,
+    problems: &'a mut Problems,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(from: From<'a>, origins: &'a mut Origins, problems: &'a mut Problems) -> Self {
+        Self { from, origins, problems }
+    }
+
+    /// Where `span` of the document is.
+    pub(crate) fn place(&self, span: Range<usize>) -> Place {
+        match &self.from {
+            From::File(path, text) => place_in(path, text, span.start),
+            From::Variable(name) => Place::Variable((*name).to_owned()),
+        }
+    }
+
+    /// Reports a problem at `span`.
+    pub(crate) fn problem(&mut self, span: Range<usize>, key: &str, message: impl Into<String>, advice: &str) {
+        self.problems.push(Problem::config(self.place(span), key, message).advise(advice));
+    }
+
+    /// Reads one value.
+    pub(crate) fn setting<T: Setting>(&mut self, value: &Spanned<DeValue<'_>>, at: &str) -> Option<T> {
+        let read = match (&self.from, value.get_ref()) {
+            (From::Variable(_), DeValue::String(text)) => T::from_text(text.trim()),
+            (_, value) => T::from_toml(value),
+        };
+        match read {
+            Ok(read) => {
+                let place = self.place(value.span());
+                self.origins.set(at, place);
+                Some(read)
+            }
+            Err(message) => {
+                self.problem(value.span(), at, message, "");
+                None
+            }
+        }
+    }
+
+    /// Reads a table key by key.
+    pub(crate) fn section<S: Section>(&mut self, section: &mut S, value: &Spanned<DeValue<'_>>, at: &str) {
+        let Some(table) = value.get_ref().as_table() else {
+            let message = format!("expected a table of keys, found {}", describe(value.get_ref()));
+            return self.problem(value.span(), at, message, "");
+        };
+        if !at.is_empty() {
+            let place = self.place(value.span());
+            self.origins.set(at, place);
+        }
+        self.table(section, table, at);
+    }
+
+    /// The same for a table that is already at hand: the whole document.
+    pub(crate) fn table<S: Section>(&mut self, section: &mut S, table: &DeTable<'_>, at: &str) {
+        for (key, value) in table {
+            let path = join(at, key.get_ref());
+            if !section.read_key(key.get_ref(), value, &path, self) {
+                self.unknown(S::KEYS, key, value, &path);
+            }
+        }
+    }
+
+    /// Reads the array of streams. A layer that lists streams replaces the list of the layers below it.
+    pub(crate) fn sections<S: Section + Read>(&mut self, list: &mut Vec<S>, value: &Spanned<DeValue<'_>>, at: &str) {
+        let Some(array) = value.get_ref().as_array() else {
+            let message = format!("expected tables headed [[{at}]], found {}", describe(value.get_ref()));
+            return self.problem(value.span(), at, message, &format!("write [[{at}]] with two brackets on each side"));
+        };
+        if array.is_empty() || array.len() > MOST_STREAMS {
+            let message = format!("expected 1 to {MOST_STREAMS} of [[{at}]], found {}", array.len());
+            return self.problem(value.span(), at, message, "");
+        }
+        self.origins.forget(&format!("{at}["));
+        let place = self.place(value.span());
+        self.origins.set(at, place);
+        list.clear();
+        for (n, item) in array.iter().enumerate() {
+            let mut section = S::default();
+            section.read(item, &format!("{at}[{n}]"), self);
+            list.push(section);
+        }
+    }
+
+    fn unknown(
+        &mut self,
+        siblings: &[Key],
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+        path: &str,
+    ) {
+        let plain = without_indexes(path);
+        // A table known from another system is reported key by key: each has its own new name.
+        if let Some(table) = value.get_ref().as_table() {
+            let known = |inner: &str| foreign::answer(&join(&plain, inner));
+            if table.keys().any(|inner| known(inner.get_ref()).is_some()) {
+                for (inner, _) in table {
+                    let (message, advice) = known(inner.get_ref()).unwrap_or(("unknown key".into(), String::new()));
+                    self.problem(inner.span(), &join(path, inner.get_ref()), message, &advice);
+                }
+                return;
+            }
+        }
+        if let Some((message, advice)) = foreign::answer(&plain) {
+            return self.problem(key.span(), path, message, &advice);
+        }
+        self.problem(key.span(), path, "unknown key", &nearest(siblings, key.get_ref()));
+    }
+}
+
+/// The place of byte `offset` in `text`.
+pub(crate) fn place_in(path: &Path, text: &str, offset: usize) -> Place {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    Place::File { path: path.to_owned(), line, column }
+}
+
+/// A value in words for an error: its kind, and the value itself where it is short.
+pub(crate) fn describe(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(s) => format!("the text \"{}\"", s.chars().take(64).collect::<String>()),
+        DeValue::Integer(n) => format!("the number {}", n.as_str()),
+        DeValue::Float(n) => format!("the number {}", n.as_str()),
+        DeValue::Boolean(b) => format!("{b}"),
+        DeValue::Datetime(_) => "a date".into(),
+        DeValue::Array(_) => "an array".into(),
+        DeValue::Table(_) => "a table".into(),
+    }
+}
+
+/// `section.key`, or `key` on the top level.
+pub(crate) fn join(section: &str, key: &str) -> String {
+    if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
+}
+
+fn without_indexes(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for part in path.split('[') {
+        out.push_str(part.split_once(']').map_or(part, |(_, rest)| rest));
+    }
+    out
+}
+
+/// What an unknown key may have been meant to be.
+pub(crate) fn nearest(siblings: &[Key], unknown: &str) -> String {
+    let lower = unknown.to_lowercase();
+    let near = siblings
+        .iter()
+        .map(|key| (strsim::damerau_levenshtein(&lower, key.name), key.name))
+        .filter(|(edits, name)| *edits <= 1 + name.len() / 4)
+        .min();
+    if let Some((_, name)) = near {
+        return format!("the nearest key is {name}");
+    }
+    let mut elsewhere = Vec::new();
+    find(Settings::KEYS, "", &lower, &mut elsewhere);
+    if !elsewhere.is_empty() {
+        return format!("there is {}", elsewhere.join(" and "));
+    }
+    let names: Vec<_> = siblings.iter().map(|key| key.name).collect();
+    format!("known here: {}", names.join(", "))
+}
+
+/// Every place of the schema where a key has this name.
+fn find(keys: &[Key], at: &str, name: &str, found: &mut Vec<String>) {
+    for key in keys {
+        let path = join(at, key.name);
+        if let Shape::Table(inner) | Shape::Tables(inner) = key.shape {
+            find(inner, &path, name, found);
+        }
+        if key.name == name {
+            found.push(path);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What no single value can say about itself: ranges, duplicates, and keys that do not fit each other.
+
+use std::time::Duration;
+
+use crate::base::units::{Bitrate, Span};
+use crate::media::format::Flip;
+
+use super::problem::{Problem, Problems};
+use super::reader::Origins;
+use super::schema::{FormatWish, Settings, SourceKind, Stream};
+
+struct Check<'a> {
+    origins: &'a Origins,
+    problems: &'a mut Problems,
+}
+
+impl Check<'_> {
+    /// A value that could not be read has its problem already; what its stand-in does wrong would only mislead.
+    fn problem(&mut self, key: &str, message: impl Into<String>, advice: &str) {
+        if self.problems.iter().any(|p| p.key == key) {
+            return;
+        }
+        self.problems.push(Problem::config(self.origins.place(key), key, message).advise(advice));
+    }
+
+    fn number(&mut self, key: &str, value: u32, low: u32, high: u32) {
+        if !(low..=high).contains(&value) {
+            self.problem(key, format!("expected {low} to {high}, found {value}"), "");
+        }
+    }
+
+    fn span(&mut self, key: &str, value: Span, low_ms: u64, high_ms: u64) {
+        let (low, high) = (Span::from_millis(low_ms), Span::from_millis(high_ms));
+        if !(low..=high).contains(&value) {
+            self.problem(key, format!("expected {low} to {high}, found {value}"), "");
+        }
+    }
+}
+
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+
+/// Checks everything and reports it all.
+pub(crate) fn validate(settings: &Settings, origins: &Origins, problems: &mut Problems) {
+    let mut check = Check { origins, problems };
+    let s = settings;
+    check.number("limits.max_viewers", s.limits.max_viewers, 1, 1000);
+    check.number("storage.images", s.storage.images, 1, 100_000);
+    check.span("storage.min_keep", s.storage.min_keep, 0, 10 * 365 * 24 * HOUR);
+    if s.storage.max_age.0.is_some_and(|age| age < Duration::from_secs(60)) {
+        check.problem("storage.max_age", "expected at least 1 min: younger segments are still being watched", "");
+    }
+    check.span("stream_defaults.timeout", s.stream_defaults.timeout, 200, 10 * MINUTE);
+    check.span("stream_defaults.restart_timeout", s.stream_defaults.restart_timeout, 200, 10 * MINUTE);
+    check.span("stream_defaults.retry_every_max", s.stream_defaults.retry_every_max, 100, 10 * MINUTE);
+    check.span("stream_defaults.buffer", s.stream_defaults.buffer, 1000, MINUTE);
+    listeners(s, &mut check);
+    for (n, stream) in s.stream.iter().enumerate() {
+        one_stream(stream, &format!("stream[{n}]"), &mut check);
+    }
+    names(s, &mut check);
+}
+
+fn listeners(s: &Settings, check: &mut Check<'_>) {
+    let rtsp = s.rtsp.enabled.then_some(("rtsp.listen", s.rtsp.listen));
+    let open = [rtsp, Some(("http.listen", s.http.listen))].into_iter().flatten().find(|(_, a)| !a.ip().is_loopback());
+    if let (Some((key, address)), None) = (open, s.access.watch)
+        && !check.problems.iter().any(|p| p.key == "access.watch")
+    {
+        check.problem(
+            key,
+            format!("{address} can be reached from other machines, but access.watch is not stated"),
+            "write [access] watch = \"open\" to let everybody watch who reaches it, or listen on 127.0.0.1",
+        );
+    }
+    let (r, h) = (s.rtsp.listen, s.http.listen);
+    let meet = r.ip() == h.ip() || r.ip().is_unspecified() || h.ip().is_unspecified();
+    if s.rtsp.enabled && r.port() != 0 && r.port() == h.port() && meet {
+        check.problem("http.listen", format!("port {} is also the one of rtsp.listen", h.port()), "use another port");
+    }
+}
+
+fn one_stream(stream: &Stream, at: &str, check: &mut Check<'_>) {
+    let key = |name: &str| format!("{at}.{name}");
+    if let Some(viewers) = stream.max_viewers {
+        check.number(&key("max_viewers"), viewers, 1, 1000);
+    }
+    let bitrate = stream.encode.bitrate;
+    let (low, high) = (Bitrate::from_bps(64_000), Bitrate::from_bps(100_000_000));
+    if !(low..=high).contains(&bitrate) {
+        check.problem(&key("encode.bitrate"), format!("expected {low} to {high}, found {bitrate}"), "");
+    }
+    check.span(&key("encode.keyframe_every"), stream.encode.keyframe_every, 100, MINUTE);
+    check.span(&key("record.segment"), stream.record.segment, 1000, HOUR);
+    check.span(&key("snapshot.every"), stream.snapshot.every, 100, HOUR);
+    source(stream, at, check);
+}
+
+fn source(stream: &Stream, at: &str, check: &mut Check<'_>) {
+    let source = &stream.source;
+    let camera = matches!(source.kind, SourceKind::V4l2 | SourceKind::Auto);
+    let of_cameras = [("device", source.device.is_some()), ("format", source.format.is_some())];
+    for (name, set) in of_cameras {
+        if set && !camera {
+            let key = format!("{at}.source.{name}");
+            check.problem(&key, "only a camera has this key", "write kind = \"v4l2\", or leave the key out");
+        }
+    }
+    let key = format!("{at}.source.path");
+    match (source.kind, &source.path) {
+        (SourceKind::File, None) => {
+            check.problem(&key, "a source of kind \"file\" needs a path", "write path = \"/where/it/is/clip.mp4\"");
+        }
+        (SourceKind::File, Some(_)) | (_, None) => {}
+        (_, Some(_)) => {
+            check.problem(&key, "only a clip has this key", "write kind = \"file\", or leave the key out");
+        }
+    }
+    if source.format == Some(FormatWish::H264) && stream.flip != Flip::None {
+        let advice = "take format = \"raw\" or \"mjpeg\", or mount the camera upright";
+        check.problem(&format!("{at}.flip"), "what a camera has encoded cannot be turned", advice);
+    }
+}
+
+fn names(s: &Settings, check: &mut Check<'_>) {
+    for (n, stream) in s.stream.iter().enumerate() {
+        let key = format!("stream[{n}].id");
+        // A stream without an id of its own is called "live", which is right for the first one only.
+        let key = if check.origins.is_set(&key) { key } else { format!("stream[{n}]") };
+        // An id that could not be read stands as "live" here: what that one does wrong is no news.
+        if check.problems.iter().any(|p| p.key == format!("stream[{n}].id")) {
+            continue;
+        }
+        if n > 0 && stream.id.as_str() == "live" {
+            let message = "only the first stream may be called \"live\": /live is always the first one";
+            check.problem(&key, message, "give it another id");
+        } else if let Some(first) = s.stream[..n].iter().position(|earlier| earlier.id == stream.id) {
+            let place = check.origins.place(&format!("stream[{first}].id"));
+            let message = format!("the id \"{}\" is taken by the stream at {place}", stream.id);
+            check.problem(&key, message, "give it another id");
+        }
+    }
+}
