@@ -153,6 +153,3 @@ fn socket_fits(config: &Config, problems: &mut Problems) {
         problems.push(Problem::config(place, "http.socket", message).advise("set http.socket to a shorter path"));
     }
 }
-
-#[cfg(test)]
-mod tests;

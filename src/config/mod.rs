@@ -16,3 +16,6 @@ pub mod value;
 
 pub use environment::Environment;
 pub use load::{Config, Directories, Inputs, SYSTEM_FILES, load};
+
+#[cfg(test)]
+mod tests;

@@ -254,7 +254,8 @@ impl super::value::Setting for Device {
 }
 
 /// `stream.source.format`: what is asked of a camera.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum FormatWish {
     /// Raw, unless only MJPEG reaches size and rate; H.264 where no encoder works.
     Auto,

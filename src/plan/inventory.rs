@@ -52,10 +52,41 @@ pub struct Camera {
 pub struct Mode {
     /// Pixel format.
     pub format: PixelFormat,
-    /// Size; where the driver offers a range, its largest size is listed and `step` says the rest.
+    /// Size; where the driver offers a range, its largest size.
     pub size: Size,
-    /// Discrete rates.
+    /// Where the driver offers a range: the rest of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<SizeRange>,
+    /// Rates; of a driver that offers a range, the usual ones in it. Empty where the driver does not say.
     pub rates: Vec<FrameRate>,
+}
+
+/// The sizes from `smallest` up to the mode's size, in steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SizeRange {
+    /// The smallest size.
+    pub smallest: Size,
+    /// Pixels from one width to the next, at least 1.
+    pub step_width: u32,
+    /// Lines from one height to the next, at least 1.
+    pub step_height: u32,
+}
+
+impl Mode {
+    /// True when the mode has this size.
+    pub fn has_size(&self, size: Size) -> bool {
+        let Some(range) = self.range else { return self.size == size };
+        let side =
+            |n: u32, low: u32, high: u32, step: u32| (low..=high).contains(&n) && (n - low).is_multiple_of(step.max(1));
+        side(size.width, range.smallest.width, self.size.width, range.step_width)
+            && side(size.height, range.smallest.height, self.size.height, range.step_height)
+    }
+
+    /// True when the mode has this rate, or does not say which it has.
+    pub fn has_rate(&self, rate: FrameRate) -> bool {
+        self.rates.is_empty() || self.rates.iter().any(|r| r.same(rate))
+    }
 }
 
 /// A control of a camera.
@@ -83,7 +114,7 @@ pub struct Encoder {
 }
 
 /// The result of opening an encoder and encoding ten frames in a child process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "result")]
 pub enum SelfTest {
     /// It encoded, and its first frame was a keyframe.

@@ -3,7 +3,11 @@
 //! Made by a pure function from wishes (Config), facts (board profile) and findings (Inventory), so that the choice
 //! for any board can be tested on any laptop.
 
+pub mod camera;
+mod encoder;
 pub mod inventory;
+mod resolve;
+mod show;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,8 +15,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub use resolve::{Resolution, board, resolve};
+pub use show::text;
+
 use crate::base::id::StreamId;
 use crate::base::units::{Bitrate, ByteSize};
+use crate::config::schema::FormatWish;
 use crate::media::codec::Codec;
 use crate::media::format::{Flip, FrameRate, PixelFormat, Size};
 
@@ -47,7 +55,7 @@ pub struct StreamPlan {
     pub id: StreamId,
     /// Where frames enter.
     pub source: SourcePlan,
-    /// Size of the encoded picture, after `flip`.
+    /// Size of the encoded picture, after `flip`. What is asked of the source is the same with `flip` undone.
     pub size: Size,
     /// Frames per second.
     pub rate: FrameRate,
@@ -66,6 +74,8 @@ pub struct StreamPlan {
 pub struct SourcePlan {
     /// The kind of source and what it needs.
     pub kind: SourceKind,
+    /// Why this kind.
+    pub reason: String,
     /// Turns the picture.
     pub flip: Flip,
     /// No frame for so long: the source counts as lost.
@@ -89,8 +99,10 @@ pub enum SourceKind {
     V4l2 {
         /// How the device is found again after it was unplugged.
         device: Chosen<DeviceMatch>,
-        /// What is asked of it.
-        format: Chosen<PixelFormat>,
+        /// What the configuration asks for; the pipeline chooses by it each time the camera appears.
+        wish: FormatWish,
+        /// What is asked of the camera that is there now; `None` while none is.
+        format: Option<Chosen<PixelFormat>>,
     },
     /// Clips, played one after the other and again from the first, in real time.
     File {
@@ -129,7 +141,7 @@ pub struct EncodePlan {
 pub struct RtspPlan {
     /// Address and port; `[::]` serves IPv4 too.
     pub listen: SocketAddr,
-    /// Viewers over all streams and protocols.
+    /// Viewers over all streams and protocols, 1 to 1000.
     pub max_viewers: u32,
 }
 

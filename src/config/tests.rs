@@ -1,5 +1,8 @@
 //! Tables of files and environments with everything that is wrong in them.
 
+use std::path::{Path, PathBuf};
+
+use super::problem::{Place, Problem};
 use super::*;
 use crate::base::units::{Bitrate, Span};
 use crate::config::schema::{Device, SourceKind, Watch};

@@ -1,0 +1,227 @@
+//! Wishes, facts and findings become the Plan. Pure.
+
+use crate::board::{Board, detect};
+use crate::config::Config;
+use crate::config::problem::{Problem, Problems};
+use crate::config::schema::{self, BoardName, Device, FormatWish};
+use crate::media::format::{Flip, FrameRate, PixelFormat, Size};
+
+use super::camera::{Ask, NoMode, choose_mode};
+use super::encoder::{self, EncoderChoice};
+use super::inventory::Inventory;
+use super::{
+    Chosen, DeviceMatch, EncodePlan, HttpPlan, Plan, RecordPlan, RtspPlan, SnapshotPlan, SourceKind, SourcePlan,
+    StoragePlan, StreamPlan,
+};
+
+/// What will run, and what is wrong with the world or the configuration. A Plan can always be made: what is absent now
+/// may come later, and the daemon tries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolution {
+    /// What will run.
+    pub plan: Plan,
+    /// What is wrong.
+    pub problems: Problems,
+}
+
+/// The board that the configuration names or the device tree says; the recognised one where the name is wrong.
+pub fn board(config: &Config, compatible: &[String]) -> (Board, Problems) {
+    let mut problems = Problems::default();
+    let named = match &config.settings.board {
+        BoardName::Auto => None,
+        BoardName::Named(name) => Some(name.as_str()),
+    };
+    let board = detect(named, compatible).or_else(|e| {
+        problems.push(Problem::config(config.origins.place("board"), "board", e.to_string()));
+        detect(None, compatible)
+    });
+    (board.expect("a board that is not named is always found"), problems)
+}
+
+/// Makes the Plan.
+pub fn resolve(config: &Config, board: &Board, inventory: &Inventory) -> Resolution {
+    let s = &config.settings;
+    let encoder = encoder::choose(&board.profile, &inventory.encoders);
+    let mut one = Resolver { config, board, inventory, encoder, problems: Problems::default() };
+    let streams: Vec<_> = s.stream.iter().enumerate().map(|(n, stream)| one.stream(stream, n)).collect();
+    one.shared_cameras(&streams);
+    let stores = streams.iter().any(|stream| stream.record.is_some() || stream.snapshot.is_some());
+    let storage = stores.then(|| StoragePlan {
+        path: config.storage_path().to_owned(),
+        keep_free: s.storage.keep_free,
+        max_age: s.storage.max_age.0,
+        min_keep: s.storage.min_keep.get(),
+        images: s.storage.images,
+    });
+    let plan = Plan {
+        board: Chosen { value: board.profile.name.clone(), reason: board.reason.clone() },
+        streams,
+        rtsp: s.rtsp.enabled.then_some(RtspPlan { listen: s.rtsp.listen, max_viewers: s.limits.max_viewers }),
+        http: HttpPlan { listen: s.http.listen, socket: config.socket().to_owned() },
+        storage,
+    };
+    Resolution { plan, problems: one.problems }
+}
+
+struct Resolver<'a> {
+    config: &'a Config,
+    board: &'a Board,
+    inventory: &'a Inventory,
+    encoder: EncoderChoice,
+    problems: Problems,
+}
+
+impl Resolver<'_> {
+    fn world(&mut self, key: &str, message: String, advice: &str) {
+        let place = self.config.origins.place(key);
+        self.problems.push(Problem::world(place, key, message).advise(advice));
+    }
+
+    fn stream(&mut self, stream: &schema::Stream, n: usize) -> StreamPlan {
+        let at = format!("stream[{n}]");
+        let (size, rate) = self.size_and_rate(stream, &at);
+        let (kind, reason) = self.source(stream, size, rate, &at);
+        let native = match &kind {
+            SourceKind::V4l2 { wish: FormatWish::H264, .. } => true,
+            SourceKind::V4l2 { format: Some(format), .. } => format.value == PixelFormat::H264,
+            _ => false,
+        };
+        let encode = (!native).then(|| self.encode(stream, size, rate, &at));
+        let snapshot = self.snapshot(stream, native, &at);
+        let common = &self.config.settings.stream_defaults;
+        let record = stream
+            .record
+            .enabled
+            .then(|| RecordPlan { segment: stream.record.segment.get(), buffer: common.buffer.get() });
+        StreamPlan {
+            id: stream.id.clone(),
+            source: SourcePlan {
+                kind,
+                reason,
+                flip: stream.flip,
+                timeout: common.timeout.get(),
+                restart_timeout: common.restart_timeout.get(),
+                retry_every_max: common.retry_every_max.get(),
+            },
+            size: stream.flip.apply(size),
+            rate,
+            encode,
+            record,
+            snapshot,
+            max_viewers: stream.max_viewers,
+        }
+    }
+
+    /// What the configuration states, else what the board's profile says, else the built-in default.
+    fn size_and_rate(&self, stream: &schema::Stream, at: &str) -> (Size, FrameRate) {
+        let (origins, camera) = (&self.config.origins, &self.board.profile.camera);
+        let stated = |key: &str| origins.is_set(&format!("{at}.{key}"));
+        let size = camera.size.filter(|_| !stated("size")).unwrap_or(stream.size);
+        let rate = camera.fps.filter(|_| !stated("fps")).unwrap_or(stream.fps);
+        (size, rate)
+    }
+
+    fn source(&mut self, stream: &schema::Stream, size: Size, rate: FrameRate, at: &str) -> (SourceKind, String) {
+        let configured = || "configured".to_owned();
+        match stream.source.kind {
+            schema::SourceKind::Test => (SourceKind::Test, configured()),
+            schema::SourceKind::File => {
+                let paths = stream.source.path.as_ref().map(|clips| clips.0.clone()).unwrap_or_default();
+                (SourceKind::File { paths }, configured())
+            }
+            schema::SourceKind::V4l2 => (self.camera(stream, size, rate, at), configured()),
+            schema::SourceKind::Auto if self.inventory.cameras.is_empty() => {
+                (SourceKind::Test, "no camera is there and none is configured".into())
+            }
+            schema::SourceKind::Auto => {
+                let kind = self.camera(stream, size, rate, at);
+                match &kind {
+                    SourceKind::V4l2 { format: None, .. } => {
+                        (SourceKind::Test, "the camera that is there cannot do what is asked".into())
+                    }
+                    _ => (kind, "a camera is there".into()),
+                }
+            }
+        }
+    }
+
+    fn camera(&mut self, stream: &schema::Stream, size: Size, rate: FrameRate, at: &str) -> SourceKind {
+        let wish = stream.source.format.unwrap_or(FormatWish::Auto);
+        let mut device = match &stream.source.device {
+            Some(Device::Path(path)) => {
+                Chosen { value: DeviceMatch::Path(path.clone()), reason: "configured".to_owned() }
+            }
+            Some(Device::Auto) | None => {
+                Chosen { value: DeviceMatch::Any, reason: "the first that can do what is asked".to_owned() }
+            }
+        };
+        let ask = Ask { size, rate, wish, encoder: self.encoder.works, turned: stream.flip != Flip::None };
+        let format = match choose_mode(&self.inventory.cameras, &device.value, &ask) {
+            Ok(choice) => {
+                device.reason =
+                    format!("{}; now {} ({})", device.reason, choice.camera.node.display(), choice.camera.name);
+                Some(choice.format)
+            }
+            Err(no) => {
+                let (key, advice) = match &no {
+                    NoMode::Absent { .. } => ("source.device", "plug it in: it is looked for again and again"),
+                    NoMode::Cannot { .. } => ("size", "take a size and rate from this list"),
+                };
+                device.reason = format!("{}; now {no}", device.reason);
+                self.world(&format!("{at}.{key}"), no.to_string(), advice);
+                None
+            }
+        };
+        SourceKind::V4l2 { device, wish, format }
+    }
+
+    fn encode(&mut self, stream: &schema::Stream, size: Size, rate: FrameRate, at: &str) -> EncodePlan {
+        if !self.encoder.works {
+            let message = format!("no encoder works ({})", self.encoder.element.reason);
+            let advice = self.encoder.advice.clone();
+            self.world(&format!("{at}.encode"), message, &advice);
+        }
+        let every = stream.encode.keyframe_every.get().as_secs_f64();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at most 60 s of 240 frames, positive"
+        )]
+        let keyframe_frames = (rate.as_f64() * every).round().max(1.0) as u32;
+        EncodePlan {
+            element: self.encoder.element.clone(),
+            codec: stream.encode.codec,
+            bitrate: stream.encode.bitrate,
+            keyframe_frames,
+            threads: encoder::threads(size, rate, self.inventory.cores),
+        }
+    }
+
+    fn snapshot(&mut self, stream: &schema::Stream, native: bool, at: &str) -> Option<SnapshotPlan> {
+        let key = format!("{at}.snapshot.enabled");
+        if native && stream.snapshot.enabled && self.config.origins.is_set(&key) {
+            let message =
+                "a camera that delivers H.264 has no raw picture for snapshots; they come with a later version";
+            self.world(&key, message.into(), "take format = \"raw\" or \"mjpeg\", or leave snapshots off");
+        }
+        (stream.snapshot.enabled && !native).then(|| SnapshotPlan { every: stream.snapshot.every.get() })
+    }
+
+    /// A v4l2 device delivers to one pipeline only.
+    fn shared_cameras(&mut self, streams: &[StreamPlan]) {
+        let device = |stream: &StreamPlan| match &stream.source.kind {
+            SourceKind::V4l2 { device, .. } => Some(device.value.clone()),
+            _ => None,
+        };
+        for (n, stream) in streams.iter().enumerate() {
+            let Some(own) = device(stream) else { continue };
+            if let Some(first) = streams[..n].iter().find(|earlier| device(earlier).as_ref() == Some(&own)) {
+                let key = format!("stream[{n}].source.device");
+                let place = self.config.origins.place(&key);
+                let message = format!("the stream \"{}\" uses the same camera", first.id);
+                let advice = "name another device for one of them";
+                self.problems.push(Problem::config(place, key, message).advise(advice));
+            }
+        }
+    }
+}
