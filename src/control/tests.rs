@@ -18,6 +18,7 @@ pub(crate) fn plan(ids: &[&str]) -> Plan {
         id: StreamId::new(id).unwrap(),
         source: SourcePlan {
             kind: SourceKind::Test,
+            reason: "test".into(),
             flip: Flip::None,
             timeout: Duration::from_secs(5),
             restart_timeout: Duration::from_secs(3),

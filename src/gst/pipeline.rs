@@ -85,7 +85,7 @@ impl Pipeline {
     /// The first error that is on the bus already.
     fn posted_error(&self) -> Option<Fault> {
         let bus = self.inner.bus().expect("a pipeline always has a bus");
-        let message = bus.timed_pop_filtered(gst::ClockTime::ZERO, &[gst::MessageType::Error])?;
+        let message = bus.pop_filtered(&[gst::MessageType::Error])?;
         Fault::from_message(&message)
     }
 

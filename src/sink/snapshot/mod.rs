@@ -57,7 +57,8 @@ pub struct Snapshot {
     pts: Duration,
 }
 
-/// Stores a snapshot; the error text says what went wrong. Called on the snapshot thread.
+/// Stores a snapshot; the error text says what went wrong. Runs on a thread of its own: a disk that hangs stops the
+/// storing of snapshots, not the making of them.
 pub type Keep = Box<dyn FnMut(&Snapshot) -> Result<(), String> + Send>;
 
 /// What the snapshots of a stream need.
@@ -94,19 +95,51 @@ impl Handle {
     }
 }
 
-/// Starts the snapshot thread of a stream.
-pub fn start(setup: Setup) -> (Handle, JoinHandle<Option<()>>) {
+/// Starts the snapshots of a stream. The threads end when a stop is asked.
+pub fn start(setup: Setup) -> (Handle, Vec<JoinHandle<Option<()>>>) {
     let (asks, asked) = mpsc::sync_channel(16);
     let report = setup.health.reporter(format!("{}/snapshot", setup.stream));
-    let actor = Actor { setup, report, jpeg: None, newest: None };
-    (Handle(asks), task::thread("snapshot", move || actor.run(&asked)))
+    let every = setup.plan.as_ref().map(|plan| plan.every);
+    if every.is_none() {
+        report.set(Condition::Idle, "on request only");
+    }
+    // One in the queue besides the one being written; a slow disk skips snapshots, it does not save them up.
+    let (keeps, kept) = mpsc::sync_channel(1);
+    let keep = setup.keep;
+    let maker = Maker { pictures: setup.pictures, clock: setup.clock, jpeg: None, newest: None };
+    let actor = Actor { maker, report: report.clone(), every, keeps, shutdown: setup.shutdown };
+    let threads = vec![
+        task::thread("snapshot-write", move || write(&kept, keep, &report)),
+        task::thread("snapshot", move || actor.run(&asked)),
+    ];
+    (Handle(asks), threads)
+}
+
+/// Stores what comes until the actor ends.
+fn write(kept: &mpsc::Receiver<Snapshot>, mut keep: Keep, report: &Reporter) {
+    for snapshot in kept {
+        match keep(&snapshot) {
+            Ok(()) => {
+                report.set(Condition::Running, "");
+                report.clear(FaultCode::SnapshotFailed);
+                report.count("snapshots", 1);
+            }
+            Err(detail) => fail(report, &detail),
+        }
+    }
+}
+
+fn fail(report: &Reporter, detail: &str) {
+    report.set(Condition::Recovering, detail);
+    report.raise(FaultCode::SnapshotFailed, detail);
 }
 
 struct Actor {
-    setup: Setup,
+    maker: Maker,
     report: Reporter,
-    jpeg: Option<jpeg::Encoder>,
-    newest: Option<Snapshot>,
+    every: Option<Duration>,
+    keeps: mpsc::SyncSender<Snapshot>,
+    shutdown: Shutdown,
 }
 
 /// How long the actor waits at once, so that a stop is noticed.
@@ -114,62 +147,59 @@ const MAX_WAIT: Duration = Duration::from_millis(200);
 
 impl Actor {
     fn run(mut self, asked: &mpsc::Receiver<Reply>) {
-        let every = self.setup.plan.as_ref().map(|plan| plan.every);
-        if every.is_none() {
-            self.report.set(Condition::Idle, "on request only");
-        }
-        let mut due = self.setup.clock.monotonic();
-        while self.setup.shutdown.asked().is_none() {
-            let now = self.setup.clock.monotonic();
-            if let Some(every) = every
+        let clock = self.maker.clock.clone();
+        let mut due = clock.monotonic();
+        while self.shutdown.asked().is_none() {
+            let now = clock.monotonic();
+            if let Some(every) = self.every
                 && now >= due
             {
                 self.keep_one();
-                // The next whole period from now: a slow disk skips snapshots, it does not save them up.
                 due = (due + every).max(now);
             }
-            let wait = every.map_or(MAX_WAIT, |_| due.saturating_sub(self.setup.clock.monotonic()).min(MAX_WAIT));
+            let wait = self.every.map_or(MAX_WAIT, |_| due.saturating_sub(clock.monotonic()).min(MAX_WAIT));
             if let Ok(reply) = asked.recv_timeout(wait) {
                 // The asker may have given up meanwhile.
-                let _ = reply.try_send(self.snapshot());
+                let _ = reply.try_send(self.maker.snapshot());
             }
         }
         self.report.set(Condition::Stopped, "");
     }
 
     fn keep_one(&mut self) {
-        let before = self.newest.as_ref().map(|s| s.pts);
-        let result = match self.snapshot() {
+        let before = self.maker.newest.as_ref().map(|s| s.pts);
+        match self.maker.snapshot() {
             // Nothing new to keep: the source says what is wrong.
-            Err(Error::NoPicture) => return self.report.set(Condition::Idle, "waits for pictures"),
-            Ok(snapshot) if Some(snapshot.pts) == before => return,
-            Ok(snapshot) => (self.setup.keep)(&snapshot),
-            Err(e) => Err(Chain(&e).to_string()),
-        };
-        match result {
-            Ok(()) => {
-                self.report.set(Condition::Running, "");
-                self.report.clear(FaultCode::SnapshotFailed);
-                self.report.count("snapshots", 1);
-            }
-            Err(detail) => {
-                self.report.set(Condition::Recovering, detail.as_str());
-                self.report.raise(FaultCode::SnapshotFailed, detail);
+            Err(Error::NoPicture) => self.report.set(Condition::Idle, "waits for pictures"),
+            Err(e) => fail(&self.report, &Chain(&e).to_string()),
+            Ok(snapshot) if Some(snapshot.pts) == before => {}
+            Ok(snapshot) => {
+                if self.keeps.try_send(snapshot).is_err() {
+                    self.report.count("skipped", 1);
+                }
             }
         }
     }
+}
 
+struct Maker {
+    pictures: PictureSlot,
+    clock: Arc<dyn Clock>,
+    jpeg: Option<jpeg::Encoder>,
+    newest: Option<Snapshot>,
+}
+
+impl Maker {
     /// The newest picture as JPEG; two requests for the same picture cost one encode.
     fn snapshot(&mut self) -> Result<Snapshot, Error> {
-        let picture = self.setup.pictures.newest().ok_or(Error::NoPicture)?;
+        let picture = self.pictures.newest().ok_or(Error::NoPicture)?;
         if let Some(newest) = &self.newest
             && newest.pts == picture.pts
         {
             return Ok(newest.clone());
         }
         let jpeg = self.encode(&picture.sample).map_err(Error::Jpeg)?;
-        let clock = &self.setup.clock;
-        let taken = Timeline::new(clock.monotonic(), clock.wall()).wall(picture.pts);
+        let taken = Timeline::new(self.clock.monotonic(), self.clock.wall()).wall(picture.pts);
         let snapshot = Snapshot { jpeg, taken, pts: picture.pts };
         self.newest = Some(snapshot.clone());
         Ok(snapshot)
