@@ -25,6 +25,7 @@ pub mod plan;
 // Floor 4: the rooms a frame walks through.
 pub mod encode;
 pub mod hub;
+pub mod probe;
 pub mod source;
 // Floor 5: the camera assembled, the outlets, the watch.
 pub mod pipeline;

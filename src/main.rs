@@ -1,3 +1,7 @@
 //! The daemon and its tools in one binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    windhover::cli::main()
+}

@@ -1,3 +1,150 @@
-//! The command line.
+//! The command line: `windhover check|probe` and what a child process of the probe runs.
 
-pub mod status;
+// The command line is the one place whose output is meant for standard output.
+#![allow(clippy::print_stdout)]
+
+mod check;
+mod probe;
+mod self_test;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::base::clock::SystemClock;
+use crate::base::error::Chain;
+use crate::config::problem::Problems;
+use crate::config::{self, Config, Environment, Inputs};
+use crate::plan::inventory::Inventory;
+use crate::plan::{self, Resolution};
+use crate::probe::self_test::Command as SelfTestCommand;
+use crate::probe::{Depth, Probe};
+
+/// What is wrong with configuration or command line.
+pub const EXIT_CONFIG: u8 = 2;
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("WINDHOVER_REVISION"), ")");
+
+/// Camera in, RTSP and power-cut-safe recordings out.
+///
+/// Without a configuration file the daemon listens on the loopback address only, takes the first camera or a test picture,
+/// and records into your home directory.
+#[derive(Debug, Parser)]
+#[command(name = "windhover", version = VERSION, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::CheckArgs),
+    Probe(probe::ProbeArgs),
+    #[command(name = crate::probe::self_test::SUBCOMMAND, hide = true)]
+    SelfTestEncoder(self_test::SelfTestArgs),
+}
+
+/// Where the configuration comes from: the same for every subcommand.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArgs {
+    /// Read this file in place of /usr/share/windhover/windhover.toml and /etc/windhover/windhover.toml.
+    ///
+    /// Environment variables (WINDHOVER_<SECTION>__<KEY>, and CAMERA, VIDEO_FPS, VIDEO_WIDTH, VIDEO_HEIGHT,
+    /// VIDEO_BITRATE, ENABLE_RTSP, ENABLE_VIDEO, ENABLE_IMAGES, SSD_PATH for the first stream) override it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    /// Loads the configuration that the arguments and the environment name.
+    pub fn load(&self) -> (Config, Problems) {
+        config::load(&Inputs::system(self.config.clone(), environment()))
+    }
+}
+
+/// The process environment, read in this one place. Names and values that are no UTF-8 are none of ours.
+#[allow(clippy::disallowed_methods)]
+fn environment() -> Environment {
+    let text = |s: OsString| s.into_string().ok();
+    std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+}
+
+/// From the configuration to what will run: board, probe, Plan, with everything that is wrong.
+pub fn resolve(config: &Config, given: Option<Inventory>, depth: Depth) -> Result<Resolution, CliError> {
+    let compatible = given.as_ref().map_or_else(crate::probe::compatible, |inventory| inventory.compatible.clone());
+    let (board, mut problems) = plan::board(config, &compatible);
+    let inventory = match given {
+        Some(inventory) => inventory,
+        None => Probe {
+            profile: &board.profile,
+            compatible,
+            state_dir: &config.directories.state,
+            command: SelfTestCommand::own().map_err(CliError::Executable)?,
+            clock: Arc::new(SystemClock),
+            depth,
+        }
+        .inventory()?,
+    };
+    let resolution = plan::resolve(config, &board, &inventory);
+    resolution.problems.into_iter().for_each(|p| problems.push(p));
+    Ok(Resolution { plan: resolution.plan, problems })
+}
+
+/// Why a command could not do its work at all.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The machine could not be looked at.
+    #[error("the machine cannot be probed")]
+    Probe(#[from] crate::probe::ProbeError),
+    /// The path of this program is not known.
+    #[error("this program does not find itself for the encoder self-test")]
+    Executable(#[source] std::io::Error),
+    /// A saved inventory cannot be used.
+    #[error("the inventory {path} cannot be used")]
+    Inventory {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The self-test of an encoder failed.
+    #[error("{element} failed its self-test")]
+    SelfTest {
+        /// The element.
+        element: String,
+        /// What went wrong.
+        #[source]
+        source: crate::probe::self_test::SelfTestError,
+    },
+}
+
+/// Parses the command line, runs the command, and says what went wrong.
+pub fn main() -> ExitCode {
+    let command_line = match CommandLine::try_parse() {
+        Ok(command_line) => command_line,
+        Err(e) => {
+            // Also --help and --version end here; nothing can be done about a closed terminal.
+            let _ = e.print();
+            return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(EXIT_CONFIG));
+        }
+    };
+    let done = match command_line.command {
+        Command::Check(args) => check::check(&args),
+        Command::Probe(args) => probe::probe(&args),
+        Command::SelfTestEncoder(args) => self_test::self_test(&args),
+    };
+    done.unwrap_or_else(|e| {
+        complain(&Chain(&e).to_string());
+        ExitCode::FAILURE
+    })
+}
+
+/// One line to the person at the terminal, on standard error.
+#[allow(clippy::print_stderr)]
+pub fn complain(text: &str) {
+    eprintln!("windhover: {text}");
+}

@@ -1,0 +1,86 @@
+//! `windhover probe`: what is there.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::base::clock::SystemClock;
+use crate::plan;
+use crate::plan::inventory::{Camera, Inventory};
+use crate::probe::elements::describe;
+use crate::probe::self_test::Command;
+use crate::probe::{Depth, Probe, compatible};
+
+use super::{CliError, ConfigArgs};
+
+/// Show what this machine has: cameras with their formats, encoders with the result of their self-test.
+///
+/// Saved as JSON, the inventory is the input of `windhover check --inventory` on any other machine.
+#[derive(Debug, Args)]
+pub(super) struct ProbeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Print the inventory as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn probe(args: &ProbeArgs) -> Result<ExitCode, CliError> {
+    // A configuration with problems still names a board, and the cameras are of interest in any case.
+    let (config, _) = args.config.load();
+    let compatible = compatible();
+    let (board, _) = plan::board(&config, &compatible);
+    let inventory = Probe {
+        profile: &board.profile,
+        compatible,
+        state_dir: &config.directories.state,
+        command: Command::own().map_err(CliError::Executable)?,
+        clock: Arc::new(SystemClock),
+        depth: Depth::All,
+    }
+    .inventory()?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&inventory).expect("an inventory is plain data"));
+    } else {
+        println!("board         {} ({})", board.profile.name, board.reason);
+        print!("{}", text(&inventory));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(inventory: &Inventory) -> String {
+    let mut lines = vec![format!("cores         {}", inventory.cores)];
+    if !inventory.compatible.is_empty() {
+        lines.push(format!("device tree   {}", inventory.compatible.join(", ")));
+    }
+    for encoder in &inventory.encoders {
+        lines.push(format!("encoder       {}: {}", encoder.element, describe(&encoder.test)));
+    }
+    if inventory.encoders.is_empty() {
+        lines.push("encoder       none of this board's table is installed".into());
+    }
+    if inventory.cameras.is_empty() {
+        lines.push("camera        none".into());
+    }
+    inventory.cameras.iter().for_each(|camera| lines.extend(camera_lines(camera)));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn camera_lines(camera: &Camera) -> Vec<String> {
+    let head = format!("camera        {} {} ({}, {})", camera.node.display(), camera.name, camera.driver, camera.bus);
+    let links = [&camera.by_id, &camera.by_path].into_iter().flatten();
+    let links = links.map(|link| format!("  link        {}", link.display()));
+    let modes = camera.modes.iter().map(|mode| {
+        let smallest = mode.range.map(|range| format!("{} to ", range.smallest)).unwrap_or_default();
+        let rates: Vec<_> = mode.rates.iter().map(ToString::to_string).collect();
+        let rates = if rates.is_empty() { "rates unknown".to_owned() } else { format!("at {}", rates.join(", ")) };
+        format!("  mode        {:<5} {smallest}{} {rates}", mode.format.to_string(), mode.size)
+    });
+    let controls = camera.controls.iter().map(|control| {
+        let (low, high, default) = (control.minimum, control.maximum, control.default);
+        format!("  control     {}: {low} to {high}, default {default}", control.name)
+    });
+    std::iter::once(head).chain(links).chain(modes).chain(controls).collect()
+}

@@ -1,0 +1,154 @@
+//! The real devices, through the `v4l` crate.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use v4l::Device;
+use v4l::FourCC;
+use v4l::frameinterval::FrameIntervalEnum;
+use v4l::framesize::FrameSizeEnum;
+use v4l::v4l_sys::{V4L2_CTRL_FLAG_DISABLED, V4L2_CTRL_FLAG_NEXT_CTRL, v4l2_capability, v4l2_query_ext_ctrl};
+use v4l::v4l2::vidioc::{_IOC_TYPE, VIDIOC_QUERY_EXT_CTRL, VIDIOC_QUERYCAP};
+use v4l::video::Capture;
+
+use crate::media::format::{FrameRate, Size};
+use crate::plan::inventory::{Control, Mode, SizeRange};
+
+use super::v4l2::{Devices, Identity, Node, RateOffer, SizeOffer};
+
+/// The devices of this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Kernel;
+
+impl Devices for Kernel {
+    // Not v4l::context::enum_devices: it panics on a name in /dev that is no UTF-8.
+    fn nodes(&self) -> Vec<PathBuf> {
+        let is_node = |name: &str| name.strip_prefix("video").is_some_and(|n| n.parse::<u32>().is_ok());
+        let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+        entries.filter(|entry| entry.file_name().to_str().is_some_and(is_node)).map(|entry| entry.path()).collect()
+    }
+
+    fn links(&self) -> Vec<(PathBuf, PathBuf)> {
+        let mut all: Vec<(PathBuf, PathBuf)> = ["/dev/v4l/by-id", "/dev/v4l/by-path"]
+            .iter()
+            .flat_map(|dir| std::fs::read_dir(dir).into_iter().flatten().flatten())
+            .filter_map(|entry| Some((entry.path(), std::fs::canonicalize(entry.path()).ok()?)))
+            .collect();
+        all.sort();
+        all
+    }
+
+    fn open(&self, node: &Path) -> io::Result<Box<dyn Node>> {
+        Ok(Box::new(Open(Device::with_path(node)?)))
+    }
+
+    fn monitored(&self, node: &Path) -> Vec<Mode> {
+        super::monitor::modes(node)
+    }
+}
+
+struct Open(Device);
+
+impl Node for Open {
+    // Not Device::query_caps: it panics where a driver cuts a product name inside a UTF-8 character (32 bytes).
+    fn identity(&self) -> io::Result<Identity> {
+        let caps: v4l2_capability = ask(&self.0, VIDIOC_QUERYCAP, zeroed())?;
+        Ok(Identity {
+            driver: text(&caps.driver),
+            card: text(&caps.card),
+            bus: text(&caps.bus_info),
+            device_caps: caps.device_caps,
+        })
+    }
+
+    fn formats(&self) -> Vec<[u8; 4]> {
+        let formats = self.0.enum_formats().unwrap_or_default();
+        formats.iter().map(|format| format.fourcc.repr).collect()
+    }
+
+    fn sizes(&self, format: [u8; 4]) -> Vec<SizeOffer> {
+        let sizes = self.0.enum_framesizes(FourCC::new(&format)).unwrap_or_default();
+        sizes.into_iter().map(|offer| size_offer(&offer.size)).collect()
+    }
+
+    fn rates(&self, format: [u8; 4], size: Size) -> Vec<RateOffer> {
+        let offers = self.0.enum_frameintervals(FourCC::new(&format), size.width, size.height);
+        offers.unwrap_or_default().iter().filter_map(|offer| rate_offer(&offer.interval)).collect()
+    }
+
+    // Not Device::query_controls: it panics on a type of control that it does not know, and vivid has such.
+    fn controls(&self) -> Vec<Control> {
+        let mut all = Vec::new();
+        let mut last = 0;
+        while all.len() < 1000 {
+            let mut query: v4l2_query_ext_ctrl = zeroed();
+            query.id = last | V4L2_CTRL_FLAG_NEXT_CTRL;
+            let Ok(found) = ask(&self.0, VIDIOC_QUERY_EXT_CTRL, query) else { break };
+            // A driver that does not move on would keep us here for ever.
+            if found.id <= last {
+                break;
+            }
+            last = found.id;
+            if found.flags & V4L2_CTRL_FLAG_DISABLED == 0 {
+                let name: Vec<u8> = found.name.iter().map(|c| c.to_ne_bytes()[0]).collect();
+                let (minimum, maximum, default) = (found.minimum, found.maximum, found.default_value);
+                all.push(Control { name: text(&name), minimum, maximum, default });
+            }
+        }
+        all
+    }
+}
+
+fn size_offer(offer: &FrameSizeEnum) -> SizeOffer {
+    match offer {
+        FrameSizeEnum::Discrete(one) => SizeOffer::Exact(Size::new(one.width, one.height)),
+        FrameSizeEnum::Stepwise(many) => SizeOffer::Range {
+            largest: Size::new(many.max_width, many.max_height),
+            range: SizeRange {
+                smallest: Size::new(many.min_width, many.min_height),
+                step_width: many.step_width.max(1),
+                step_height: many.step_height.max(1),
+            },
+        },
+    }
+}
+
+/// The driver counts seconds per frame; the shortest interval is the highest rate.
+fn rate_offer(offer: &FrameIntervalEnum) -> Option<RateOffer> {
+    let rate = |interval: &v4l::Fraction| FrameRate::new(interval.denominator, interval.numerator);
+    match offer {
+        FrameIntervalEnum::Discrete(one) => rate(one).map(RateOffer::Exact),
+        FrameIntervalEnum::Stepwise(many) => {
+            // Limits out of our range (1 to 240) are taken as the ends of it.
+            let slowest = rate(&many.max).unwrap_or(FrameRate::whole(1));
+            let fastest = rate(&many.min).unwrap_or(FrameRate::whole(240));
+            Some(RateOffer::Range { slowest, fastest })
+        }
+    }
+}
+
+/// A request that the kernel fills in. All its fields are integers or arrays of them, of which zero is a valid value.
+trait Request: Copy {}
+impl Request for v4l2_capability {}
+impl Request for v4l2_query_ext_ctrl {}
+
+#[allow(unsafe_code)]
+fn zeroed<T: Request>() -> T {
+    // SAFETY: types that are marked as `Request` are plain integers, for which all-zero is valid.
+    unsafe { std::mem::zeroed() }
+}
+
+#[allow(unsafe_code)]
+fn ask<T: Request>(device: &Device, request: _IOC_TYPE, mut argument: T) -> io::Result<T> {
+    let fd = device.handle().fd();
+    // SAFETY: each request is called with the struct that its number encodes the size of, which lives for the call; the
+    // kernel writes integers into it and nothing beyond.
+    unsafe { v4l::v4l2::ioctl(fd, request, (&raw mut argument).cast())? };
+    Ok(argument)
+}
+
+/// Text of a fixed field, up to its first NUL.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}

@@ -1,0 +1,108 @@
+//! Modes of a camera behind a multi-planar driver, as GStreamer's device monitor sees them: the `v4l` crate speaks the
+//! single-planar interface only, and platform cameras of several SoC families have no other.
+
+use std::path::Path;
+
+use gst::prelude::*;
+
+use crate::media::format::{FrameRate, PixelFormat, Size};
+use crate::plan::inventory::Mode;
+
+/// More structures than any camera has: a bound against broken drivers.
+const MOST: usize = 500;
+
+/// The modes of the device at `node`; none when GStreamer does not know it.
+pub(super) fn modes(node: &Path) -> Vec<Mode> {
+    if gst::init().is_err() {
+        return Vec::new();
+    }
+    let monitor = gst::DeviceMonitor::new();
+    monitor.add_filter(Some("Video/Source"), None);
+    let devices = monitor.devices();
+    let device = devices.iter().find(|device| path_of(device).is_some_and(|path| Path::new(&path) == node));
+    let caps = device.and_then(DeviceExt::caps);
+    caps.map(|caps| caps.iter().take(MOST).flat_map(modes_of).collect()).unwrap_or_default()
+}
+
+/// `device.path` in GStreamer 1.22, `api.v4l2.path` from 1.24.
+fn path_of(device: &gst::Device) -> Option<String> {
+    let properties = device.properties()?;
+    ["device.path", "api.v4l2.path"].into_iter().find_map(|name| properties.get::<String>(name).ok())
+}
+
+fn modes_of(caps: &gst::StructureRef) -> Vec<Mode> {
+    let Some((width, height)) = fixed(caps, "width").zip(fixed(caps, "height")) else { return Vec::new() };
+    let rates = rates(caps);
+    let mode = |format| Mode { format, size: Size::new(width, height), range: None, rates: rates.clone() };
+    formats(caps).into_iter().map(mode).collect()
+}
+
+fn fixed(caps: &gst::StructureRef, field: &str) -> Option<u32> {
+    // A driver that offers a range is asked for its largest size.
+    let one = caps.get::<i32>(field).ok();
+    let most = || caps.get::<gst::IntRange<i32>>(field).ok().map(|range| range.max());
+    one.or_else(most).and_then(|n| u32::try_from(n).ok())
+}
+
+fn rates(caps: &gst::StructureRef) -> Vec<FrameRate> {
+    let rate = |f: gst::Fraction| FrameRate::new(u32::try_from(f.numer()).ok()?, u32::try_from(f.denom()).ok()?);
+    let one = caps.get::<gst::Fraction>("framerate").ok().map(|f| vec![f]);
+    let list = || {
+        let list = caps.get::<gst::List>("framerate").ok()?;
+        Some(list.iter().filter_map(|value| value.get::<gst::Fraction>().ok()).collect())
+    };
+    let range = || caps.get::<gst::FractionRange>("framerate").ok().map(|range| vec![range.max()]);
+    one.or_else(list).or_else(range).unwrap_or_default().into_iter().filter_map(rate).collect()
+}
+
+fn formats(caps: &gst::StructureRef) -> Vec<PixelFormat> {
+    let named = |name: &str| {
+        Some(match name {
+            "I420" => PixelFormat::I420,
+            "NV12" => PixelFormat::NV12,
+            "YUY2" => PixelFormat::YUY2,
+            "UYVY" => PixelFormat::UYVY,
+            "RGB" => PixelFormat::RGB,
+            _ => return None,
+        })
+    };
+    match caps.name().as_str() {
+        "image/jpeg" => vec![PixelFormat::MJPEG],
+        "video/x-h264" => vec![PixelFormat::H264],
+        "video/x-raw" => match caps.get::<gst::List>("format") {
+            Ok(list) => list.iter().filter_map(|value| named(value.get::<&str>().ok()?)).collect(),
+            Err(_) => caps.get::<&str>("format").ok().and_then(named).into_iter().collect(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caps_become_modes() {
+        gst::init().unwrap();
+        let table = [
+            ("video/x-raw,format=NV12,width=1280,height=720,framerate=30/1", "NV12 1280x720 [30]"),
+            (
+                "video/x-raw,format={NV12,UYVY,P010_10LE},width=640,height=480,framerate={30/1,15/1}",
+                "NV12 640x480 [30, 15] UYVY 640x480 [30, 15]",
+            ),
+            ("image/jpeg,width=1920,height=1080,framerate=[1/1,60/1]", "MJPEG 1920x1080 [60]"),
+            ("video/x-raw,format=NV12,width=[16,4096],height=[16,2160],framerate=30/1", "NV12 4096x2160 [30]"),
+            ("video/x-vp8,width=640,height=480", ""),
+            ("video/x-raw,format=NV12", ""),
+        ];
+        for (caps, want) in table {
+            let caps: gst::Caps = caps.parse().unwrap();
+            let show = |m: Mode| {
+                let rates: Vec<_> = m.rates.iter().map(ToString::to_string).collect();
+                format!("{} {} [{}]", m.format, m.size, rates.join(", "))
+            };
+            let found: Vec<_> = caps.iter().flat_map(modes_of).map(show).collect();
+            assert_eq!(found.join(" "), want, "{caps}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Does an encoder encode? Being registered proves nothing: Orin Nano registers one that it does not have. So ten frames
+//! are encoded, in a child process, because a vendor's library may hang or crash.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::Duration;
+
+use gst::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::base::clock::Clock;
+use crate::base::error::Chain;
+use crate::plan::inventory::SelfTest;
+
+/// The child is killed when it is not done by then. x264enc needs 0.1 s on an idle PC; hardware takes up to 2 s to open.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Frames that go in.
+const FRAMES: u32 = 10;
+/// Access units that must come out: an encoder may hold the last ones back.
+const ENOUGH: u32 = 8;
+/// The report of the child is one line; more is noise of a library.
+const LONGEST_REPORT: u64 = 1 << 16;
+
+/// The hidden subcommand of this program that tests one encoder in a child process.
+pub const SUBCOMMAND: &str = "self-test-encoder";
+
+/// The program that tests the encoder named as its last argument.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// The program.
+    pub program: PathBuf,
+    /// What stands before the encoder's name.
+    pub arguments: Vec<OsString>,
+}
+
+impl Command {
+    /// This program, by its hidden subcommand.
+    pub fn own() -> std::io::Result<Self> {
+        Ok(Self { program: std::env::current_exe()?, arguments: vec![SUBCOMMAND.into()] })
+    }
+}
+
+/// What the child prints on its standard output, as one line of JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Access units that came out.
+    pub access_units: u32,
+    /// True when the first of them was a keyframe.
+    pub starts_with_keyframe: bool,
+    /// From the start of the pipeline to the first access unit, in milliseconds.
+    pub first_frame_ms: u64,
+}
+
+impl Report {
+    fn verdict(self) -> SelfTest {
+        let failed = |reason: String| SelfTest::Failed { reason };
+        if self.access_units < ENOUGH {
+            failed(format!("only {} of {FRAMES} frames came out", self.access_units))
+        } else if !self.starts_with_keyframe {
+            failed("the first frame was no keyframe".into())
+        } else {
+            SelfTest::Passed { first_frame_ms: self.first_frame_ms }
+        }
+    }
+}
+
+/// Why a self-test ended without a report.
+#[derive(Debug, thiserror::Error)]
+pub enum SelfTestError {
+    /// An element is missing or the encoder does not take the picture.
+    #[error("the test pipeline cannot be built")]
+    Build(#[source] gst::glib::Error),
+    /// GStreamer does not start.
+    #[error("GStreamer does not start")]
+    Init(#[source] gst::glib::Error),
+    /// The pipeline does not start.
+    #[error("the encoder does not start")]
+    Start(#[source] gst::StateChangeError),
+    /// The encoder reports an error.
+    #[error("{0}")]
+    Encoder(String),
+}
+
+/// Tests `element` in a child process. Returns within 5 s (and what a killed process needs to go).
+pub fn in_child(command: &Command, element: &str, clock: &dyn Clock) -> SelfTest {
+    match run_child(command, element, clock) {
+        Ok(report) => report.verdict(),
+        Err(reason) => SelfTest::Failed { reason },
+    }
+}
+
+fn run_child(command: &Command, element: &str, clock: &dyn Clock) -> Result<Report, String> {
+    let mut child = std::process::Command::new(&command.program);
+    child.args(&command.arguments).arg(element);
+    // GStreamer's own log would fill the pipe before the child ends.
+    child.env_remove("GST_DEBUG");
+    child.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = child.spawn().map_err(|e| format!("the test process does not start: {e}"))?;
+    let ended = wait(&mut child, clock);
+    if !ended {
+        // Dead or alive, it is told to go, and waited for: no zombie stays behind.
+        let _ = child.kill();
+    }
+    let status = child.wait().map_err(|e| format!("the test process is lost: {e}"))?;
+    if !ended {
+        return Err(format!("no result within {} s", DEADLINE.as_secs()));
+    }
+    if !status.success() {
+        let said = last_line(child.stderr.take());
+        return Err(if said.is_empty() { how_it_ended(status) } else { said });
+    }
+    let mut text = String::new();
+    let output = child.stdout.take().expect("standard output is piped");
+    output.take(LONGEST_REPORT).read_to_string(&mut text).map_err(|e| format!("no readable report: {e}"))?;
+    // Libraries print on standard output too: the report is the last line.
+    let line = text.lines().last().unwrap_or_default();
+    serde_json::from_str(line).map_err(|_| "the test process ended without a report".to_owned())
+}
+
+/// Waits until the child ends or the deadline passes. Its output is read afterwards: a report fits into the pipe, and a
+/// library that fills the pipe with noise runs into the deadline.
+fn wait(child: &mut Child, clock: &dyn Clock) -> bool {
+    let end = clock.monotonic() + DEADLINE;
+    let pid = rustix::process::Pid::from_child(child);
+    let Ok(process) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else { return false };
+    loop {
+        let left = end.saturating_sub(clock.monotonic());
+        let timeout = rustix::event::Timespec::try_from(left).expect("five seconds fit into a timespec");
+        let mut fds = [rustix::event::PollFd::new(&process, rustix::event::PollFlags::IN)];
+        match rustix::event::poll(&mut fds, Some(&timeout)) {
+            Ok(0) if left.is_zero() => return false,
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => return true,
+            Err(_) => return false,
+        }
+    }
+}
+
+fn last_line(stderr: Option<std::process::ChildStderr>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(stderr) = stderr {
+        // What cannot be read is only missing from a message.
+        let _ = stderr.take(LONGEST_REPORT).read_to_end(&mut bytes);
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    line.trim().chars().take(300).collect()
+}
+
+fn how_it_ended(status: ExitStatus) -> String {
+    match status.signal() {
+        Some(signal) => format!("the test process was killed by signal {signal}"),
+        None => format!("the test process ended with {status}"),
+    }
+}
+
+/// The test itself, in the child process.
+pub fn encode_ten(element: &str, clock: &dyn Clock) -> Result<Report, SelfTestError> {
+    gst::init().map_err(SelfTestError::Init)?;
+    let text = format!(
+        "videotestsrc num-buffers={FRAMES} ! video/x-raw,format=I420,width=640,height=480,framerate=30/1 ! {element} ! \
+         h264parse ! video/x-h264,stream-format=byte-stream,alignment=au ! appsink name=out sync=false"
+    );
+    let start = clock.monotonic();
+    let pipeline = gst::parse::launch(&text).map_err(SelfTestError::Build)?;
+    let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a description with several elements is a pipeline");
+    let sink = pipeline.by_name("out").expect("the description names it");
+    let sink = sink.downcast::<gst_app::AppSink>().expect("it is an appsink");
+    pipeline.set_state(gst::State::Playing).map_err(SelfTestError::Start)?;
+    let mut report = Report { access_units: 0, starts_with_keyframe: false, first_frame_ms: 0 };
+    let patience = gst::ClockTime::from_seconds(DEADLINE.as_secs());
+    while let Some(sample) = sink.try_pull_sample(patience) {
+        if report.access_units == 0 {
+            let delta = sample.buffer().is_none_or(|b| b.flags().contains(gst::BufferFlags::DELTA_UNIT));
+            report.starts_with_keyframe = !delta;
+            let taken = clock.monotonic().saturating_sub(start);
+            report.first_frame_ms = u64::try_from(taken.as_millis()).unwrap_or(u64::MAX);
+        }
+        report.access_units += 1;
+    }
+    let error = pipeline.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
+    // A state change down to Null cannot be refused; the process ends anyway.
+    let _ = pipeline.set_state(gst::State::Null);
+    match error.as_ref().map(|message| message.view()) {
+        Some(gst::MessageView::Error(e)) => Err(SelfTestError::Encoder(Chain(&e.error()).to_string())),
+        _ => Ok(report),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::SystemClock;
+
+    /// A shell in place of the test process: `$1` is the element.
+    fn shell(script: &str) -> Command {
+        Command { program: "/bin/sh".into(), arguments: ["-c", script, "sh"].map(OsString::from).into() }
+    }
+
+    #[test]
+    fn what_the_child_does_decides() {
+        let good = r#"{"access_units":10,"starts_with_keyframe":true,"first_frame_ms":7}"#;
+        let table = [
+            (format!("echo noise; echo '{good}'"), "passed 7"),
+            (format!("test \"$1\" = x264enc && echo '{good}'"), "passed 7"),
+            (format!("echo '{}'", good.replace("10", "7")), "only 7 of 10 frames came out"),
+            (format!("echo '{}'", good.replace("true", "false")), "the first frame was no keyframe"),
+            ("echo oops".into(), "the test process ended without a report"),
+            ("exit 0".into(), "the test process ended without a report"),
+            ("echo 'no such device' >&2; exit 1".into(), "no such device"),
+            ("exit 3".into(), "the test process ended with exit status: 3"),
+            ("kill -SEGV $$".into(), "the test process was killed by signal 11"),
+        ];
+        for (script, want) in table {
+            let found = match in_child(&shell(&script), "x264enc", &SystemClock) {
+                SelfTest::Passed { first_frame_ms } => format!("passed {first_frame_ms}"),
+                SelfTest::Failed { reason } => reason,
+            };
+            assert_eq!(found, want, "{script}");
+        }
+        let missing = Command { program: "/nonexistent".into(), arguments: vec![] };
+        assert!(matches!(in_child(&missing, "x", &SystemClock), SelfTest::Failed { .. }));
+    }
+
+    /// A clock that is five seconds further each time it is read: the deadline passes at once.
+    #[derive(Default)]
+    struct Hasty(std::sync::atomic::AtomicU64);
+
+    impl Clock for Hasty {
+        fn monotonic(&self) -> Duration {
+            Duration::from_secs(self.0.fetch_add(5, std::sync::atomic::Ordering::SeqCst))
+        }
+        fn wall(&self) -> Duration {
+            Duration::ZERO
+        }
+        fn wall_is_right(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_child_that_hangs_is_killed_and_reaped() {
+        let dir = tempfile::tempdir().unwrap();
+        let pid_file = dir.path().join("pid");
+        // The pid is announced before the deadline can be noticed: by a renamed file, or not at all.
+        let script = format!("echo $$ > {0}.new && mv {0}.new {0}; exec sleep 600", pid_file.display());
+        let found = in_child(&shell(&script), "x", &Hasty::default());
+        assert_eq!(found, SelfTest::Failed { reason: "no result within 5 s".into() });
+        if let Ok(pid) = std::fs::read_to_string(&pid_file) {
+            assert!(!std::path::Path::new(&format!("/proc/{}", pid.trim())).exists(), "it lives or is a zombie");
+        }
+    }
+
+    #[test]
+    fn x264enc_works_here_and_nonsense_does_not() {
+        let report = encode_ten("x264enc", &SystemClock).unwrap();
+        assert_eq!((report.access_units, report.starts_with_keyframe), (FRAMES, true));
+        assert!(matches!(encode_ten("no-such-encoder", &SystemClock), Err(SelfTestError::Build(_))));
+        // It is registered by libav on every PC and never opens.
+        if gst::ElementFactory::find("avenc_h264_omx").is_some() {
+            let found = encode_ten("avenc_h264_omx", &SystemClock);
+            assert!(!matches!(found, Ok(r) if matches!(r.verdict(), SelfTest::Passed { .. })), "{found:?}");
+        }
+    }
+}

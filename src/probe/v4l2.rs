@@ -1,0 +1,186 @@
+//! Cameras: what the kernel offers, turned into the inventory's words. The kernel stands behind a trait.
+
+use std::path::{Path, PathBuf};
+
+use crate::media::format::{FrameRate, PixelFormat, Size};
+use crate::plan::inventory::{Camera, Control, Mode, SizeRange};
+
+pub use super::kernel::Kernel;
+
+/// What is asked of the kernel. A node that is gone or broken answers with nothing.
+pub trait Devices {
+    /// The device nodes, `/dev/video0`.
+    fn nodes(&self) -> Vec<PathBuf>;
+    /// udev's links below `/dev/v4l`, each with the node it leads to.
+    fn links(&self) -> Vec<(PathBuf, PathBuf)>;
+    /// Opens a node.
+    fn open(&self, node: &Path) -> std::io::Result<Box<dyn Node>>;
+    /// What GStreamer's device monitor says of a node that a multi-planar driver serves.
+    fn monitored(&self, node: &Path) -> Vec<Mode>;
+}
+
+/// An open device node.
+pub trait Node {
+    /// VIDIOC_QUERYCAP.
+    fn identity(&self) -> std::io::Result<Identity>;
+    /// VIDIOC_ENUM_FMT.
+    fn formats(&self) -> Vec<[u8; 4]>;
+    /// VIDIOC_ENUM_FRAMESIZES.
+    fn sizes(&self, format: [u8; 4]) -> Vec<SizeOffer>;
+    /// VIDIOC_ENUM_FRAMEINTERVALS.
+    fn rates(&self, format: [u8; 4], size: Size) -> Vec<RateOffer>;
+    /// VIDIOC_QUERY_EXT_CTRL.
+    fn controls(&self) -> Vec<Control>;
+}
+
+/// The answer to VIDIOC_QUERYCAP.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Driver.
+    pub driver: String,
+    /// Name for people.
+    pub card: String,
+    /// Where it sits.
+    pub bus: String,
+    /// `device_caps`: what this node can do, not what the whole device can.
+    pub device_caps: u32,
+}
+
+/// One answer to VIDIOC_ENUM_FRAMESIZES.
+#[derive(Debug, Clone, Copy)]
+pub enum SizeOffer {
+    /// One size.
+    Exact(Size),
+    /// All sizes from `smallest` to `largest` in steps.
+    Range {
+        /// The largest size.
+        largest: Size,
+        /// The rest.
+        range: SizeRange,
+    },
+}
+
+/// One answer to VIDIOC_ENUM_FRAMEINTERVALS, as rates.
+#[derive(Debug, Clone, Copy)]
+pub enum RateOffer {
+    /// One rate.
+    Exact(FrameRate),
+    /// All rates from `slowest` to `fastest`.
+    Range {
+        /// The lowest rate.
+        slowest: FrameRate,
+        /// The highest rate.
+        fastest: FrameRate,
+    },
+}
+
+// Bits of device_caps, linux/videodev2.h.
+const VIDEO_CAPTURE: u32 = 0x0000_0001;
+const VIDEO_CAPTURE_MPLANE: u32 = 0x0000_1000;
+const VIDEO_M2M: u32 = 0x0000_8000 | 0x0000_4000;
+
+/// Rates named where a driver offers a range.
+const USUAL_RATES: [u32; 13] = [1, 5, 10, 15, 20, 24, 25, 30, 50, 60, 90, 120, 240];
+
+// A machine has a handful; a broken driver that never ends its lists must not fill the memory.
+const MOST_NODES: usize = 64;
+const MOST_MODES: usize = 500;
+const MOST_CONTROLS: usize = 200;
+
+/// The cameras among the nodes, in the order of their numbers.
+pub fn cameras(devices: &dyn Devices) -> Vec<Camera> {
+    let mut nodes = devices.nodes();
+    nodes.sort_by_key(|node| (number(node), node.clone()));
+    nodes.truncate(MOST_NODES);
+    let links = devices.links();
+    nodes.iter().filter_map(|node| camera(devices, node, &links)).collect()
+}
+
+fn number(node: &Path) -> Option<u32> {
+    node.to_string_lossy().trim_start_matches(|c: char| !c.is_ascii_digit()).parse().ok()
+}
+
+/// `None` for metadata nodes, codecs (memory to memory), outputs, and nodes that do not answer.
+fn camera(devices: &dyn Devices, node: &Path, links: &[(PathBuf, PathBuf)]) -> Option<Camera> {
+    let open = match devices.open(node) {
+        Ok(open) => open,
+        Err(e) => {
+            tracing::debug!("{} cannot be opened: {e}", node.display());
+            return None;
+        }
+    };
+    let identity = open.identity().ok()?;
+    let caps = identity.device_caps;
+    if caps & VIDEO_M2M != 0 || caps & (VIDEO_CAPTURE | VIDEO_CAPTURE_MPLANE) == 0 {
+        return None;
+    }
+    let modes = if caps & VIDEO_CAPTURE != 0 { modes(&*open) } else { devices.monitored(node) };
+    let mut controls = open.controls();
+    controls.truncate(MOST_CONTROLS);
+    let link = |kind: &str| {
+        let found = links.iter().find(|(link, to)| to == node && link.starts_with(Path::new("/dev/v4l").join(kind)));
+        found.map(|(link, _)| link.clone())
+    };
+    Some(Camera {
+        node: node.to_owned(),
+        by_id: link("by-id"),
+        by_path: link("by-path"),
+        name: identity.card,
+        driver: identity.driver,
+        bus: identity.bus,
+        modes,
+        controls,
+    })
+}
+
+fn modes(node: &dyn Node) -> Vec<Mode> {
+    let mut all = Vec::new();
+    for code in node.formats() {
+        let Some(format) = pixel_format(code) else { continue };
+        for offer in node.sizes(code) {
+            let (size, range) = match offer {
+                SizeOffer::Exact(size) => (size, None),
+                SizeOffer::Range { largest, range } => (largest, Some(range)),
+            };
+            if all.len() < MOST_MODES {
+                all.push(Mode { format, size, range, rates: rates(&node.rates(code, size)) });
+            }
+        }
+    }
+    all
+}
+
+fn rates(offers: &[RateOffer]) -> Vec<FrameRate> {
+    let mut all: Vec<FrameRate> = Vec::new();
+    let mut add = |rate: FrameRate| {
+        if !all.iter().any(|known| known.same(rate)) && all.len() < 64 {
+            all.push(rate);
+        }
+    };
+    for offer in offers {
+        match offer {
+            RateOffer::Exact(rate) => add(*rate),
+            RateOffer::Range { slowest, fastest } => {
+                let within = |r: &FrameRate| (slowest.as_f64()..=fastest.as_f64()).contains(&r.as_f64());
+                USUAL_RATES.map(FrameRate::whole).into_iter().filter(within).for_each(&mut add);
+                add(*fastest);
+            }
+        }
+    }
+    all.sort_by(|a, b| b.as_f64().total_cmp(&a.as_f64()));
+    all
+}
+
+/// The formats that the source can take; linux/videodev2.h.
+pub(super) fn pixel_format(code: [u8; 4]) -> Option<PixelFormat> {
+    Some(match &code {
+        b"YU12" => PixelFormat::I420,
+        b"NV12" => PixelFormat::NV12,
+        b"YUYV" => PixelFormat::YUY2,
+        b"UYVY" => PixelFormat::UYVY,
+        b"RGB3" => PixelFormat::RGB,
+        b"MJPG" | b"JPEG" => PixelFormat::MJPEG,
+        b"H264" => PixelFormat::H264,
+        _ => return None,
+    })
+}
