@@ -27,6 +27,7 @@ pub mod encode;
 pub mod hub;
 pub mod probe;
 pub mod source;
+pub mod storage;
 // Floor 5: the camera assembled, the outlets, the watch.
 pub mod pipeline;
 pub mod sink;

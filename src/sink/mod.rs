@@ -1,4 +1,3 @@
-//! Where frames leave.
+//! Where frames leave: one room for each kind of reader of the hub.
 
-pub mod rtsp;
-pub mod snapshot;
+pub mod record;

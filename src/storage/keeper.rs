@@ -1,0 +1,285 @@
+//! Opens the volume and keeps it in order, on a thread of its own: nothing here ever holds up a writer.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::base::backoff::Backoff;
+use crate::base::clock::Clock;
+use crate::base::error::{Chain, Coded};
+use crate::base::fault::FaultCode;
+use crate::base::health::{Condition, Health, Reporter};
+use crate::base::heartbeat::Heartbeat;
+use crate::base::id::StreamId;
+use crate::base::task;
+use crate::base::units::ByteSize;
+use crate::plan::StoragePlan;
+
+use super::catalog::OpenFiles;
+use super::error::Error;
+use super::layout::{self, Kind};
+use super::recover;
+use super::retention::{self, Limits};
+use super::volume::Volume;
+
+/// Looks at the disk so often. A stream of 100 Mbit/s writes 12 MB in this time, less than the reserve below which
+/// recording stops.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A segment that could not be recovered is tried again so often.
+const RECOVER_EVERY: Duration = Duration::from_secs(60);
+/// Attempts to open a volume that is away: a disk that comes back is in use within two seconds.
+const OPEN_FIRST: Duration = Duration::from_millis(250);
+const OPEN_MAX: Duration = Duration::from_secs(2);
+
+/// What the storage needs.
+pub struct Setup {
+    /// Where, and what to keep.
+    pub plan: StoragePlan,
+    /// The stream whose newest files are linked from the storage directory itself.
+    pub first: Option<StreamId>,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The book in which it has the page `storage`.
+    pub health: Health,
+}
+
+/// The storage of the daemon. Cheap to clone.
+#[derive(Clone)]
+pub struct Storage(Arc<Shared>);
+
+struct Shared {
+    images: u32,
+    path: PathBuf,
+    heartbeat: Heartbeat,
+    slot: Mutex<Slot>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Slot {
+    volume: Option<Arc<Volume>>,
+    /// A writer had an error: look now.
+    poked: bool,
+    stop: bool,
+    stopped: bool,
+}
+
+/// Starts the keeper. Returns at once; the volume is there when [`Storage::volume`] says so.
+pub fn start(setup: Setup) -> Storage {
+    let storage = Storage(Arc::new(Shared {
+        images: setup.plan.images,
+        path: setup.plan.path.clone(),
+        heartbeat: Heartbeat::new(),
+        slot: Mutex::default(),
+        changed: Condvar::new(),
+    }));
+    let reporter = setup.health.reporter("storage");
+    let keeper = Keeper {
+        shared: storage.0.clone(),
+        limits: Limits {
+            keep_free: setup.plan.keep_free.bytes(),
+            max_age: setup.plan.max_age,
+            min_keep: setup.plan.min_keep,
+        },
+        first: setup.first,
+        clock: setup.clock,
+        reporter,
+        cleaning: false,
+        leftovers: OpenFiles::new(),
+        recover_at: Duration::ZERO,
+        aside: Vec::new(),
+    };
+    task::thread("storage", move || keeper.run());
+    storage
+}
+
+impl Storage {
+    /// The volume, if it is there now.
+    pub fn volume(&self) -> Option<Arc<Volume>> {
+        self.0.lock().volume.clone()
+    }
+
+    /// Waits up to `timeout` for the volume.
+    pub fn wait(&self, timeout: Duration) -> Option<Arc<Volume>> {
+        let wait = self.0.changed.wait_timeout_while(self.0.lock(), timeout, |s| s.volume.is_none() && !s.stop);
+        wait.expect("nothing panics while it holds this lock").0.volume.clone()
+    }
+
+    /// A writer had an error: the volume is looked at now, and given up if it is no longer what it was.
+    pub fn look_now(&self) {
+        self.0.lock().poked = true;
+        self.0.changed.notify_all();
+    }
+
+    /// Stores one snapshot of `stream`, taken at `taken` since the Unix epoch: atomically, linked as the latest, the
+    /// oldest beyond `images` of the plan removed. Blocks as long as the disk does: call it on a thread of its own.
+    pub fn write_image(&self, stream: &StreamId, jpeg: &[u8], taken: Duration) -> Result<PathBuf, Error> {
+        let absent = || Error::missing(&self.0.path, "it is not open; see the faults of \"storage\"", None);
+        let volume = self.volume().ok_or_else(absent)?;
+        let written = volume.write_image(stream, jpeg, taken, self.0.images);
+        if written.is_err() {
+            self.look_now();
+        }
+        written
+    }
+
+    /// Beats with every look at the disk; stands still while the disk does not answer.
+    pub fn heartbeat(&self) -> Heartbeat {
+        self.0.heartbeat.clone()
+    }
+
+    /// Ends the keeper and gives the lock back. Writers must have ended before. False if a disk that does not answer
+    /// held it longer than `deadline`.
+    pub fn stop(&self, deadline: Duration) -> bool {
+        self.0.lock().stop = true;
+        self.0.changed.notify_all();
+        let wait = self.0.changed.wait_timeout_while(self.0.lock(), deadline, |s| !s.stopped);
+        wait.expect("nothing panics while it holds this lock").0.stopped
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().expect("nothing panics while it holds this lock")
+    }
+
+    /// Sleeps until somebody pokes or stops; true for stop.
+    fn sleep(&self, time: Duration) -> bool {
+        let wait = self.changed.wait_timeout_while(self.lock(), time, |s| !s.poked && !s.stop);
+        let mut slot = wait.expect("nothing panics while it holds this lock").0;
+        slot.poked = false;
+        slot.stop
+    }
+}
+
+struct Keeper {
+    shared: Arc<Shared>,
+    limits: Limits,
+    first: Option<StreamId>,
+    clock: Arc<dyn Clock>,
+    reporter: Reporter,
+    cleaning: bool,
+    /// Open segments that nobody writes any more.
+    leftovers: OpenFiles,
+    recover_at: Duration,
+    /// Set aside since the start.
+    aside: Vec<PathBuf>,
+}
+
+impl Keeper {
+    fn run(mut self) {
+        let mut backoff = Backoff::new(OPEN_FIRST, OPEN_MAX);
+        loop {
+            let since = self.clock.monotonic();
+            match Volume::open(&self.shared.path, self.first.clone(), self.clock.wall()) {
+                Ok((volume, open)) => {
+                    if self.keep(&volume, open) {
+                        break;
+                    }
+                }
+                Err(e) => self.absent(&e),
+            }
+            if self.shared.sleep(backoff.after(self.clock.monotonic().saturating_sub(since))) {
+                break;
+            }
+        }
+        self.reporter.set(Condition::Stopped, "");
+        self.shared.lock().stopped = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// Keeps an open volume until it is gone (false) or the daemon ends (true).
+    fn keep(&mut self, volume: &Arc<Volume>, open: OpenFiles) -> bool {
+        for code in [FaultCode::StorageMissing, FaultCode::StorageForeign, FaultCode::StorageBusy] {
+            self.reporter.clear(code);
+        }
+        self.leftovers = open;
+        self.recover_at = Duration::ZERO;
+        self.cleaning = false;
+        self.shared.lock().volume = Some(volume.clone());
+        self.shared.changed.notify_all();
+        let stop = loop {
+            if let Err(e) = volume.check().and_then(|()| self.look(volume)) {
+                self.absent(&e);
+                break false;
+            }
+            self.shared.heartbeat.tick(self.clock.monotonic());
+            if self.shared.sleep(if self.cleaning { LOOK_EVERY / 10 } else { LOOK_EVERY }) {
+                break true;
+            }
+        };
+        self.shared.lock().volume = None;
+        volume.close();
+        stop
+    }
+
+    fn absent(&self, e: &Error) {
+        let detail = Chain(e).to_string();
+        let code = e.fault().unwrap_or(FaultCode::StorageMissing);
+        for other in [FaultCode::StorageMissing, FaultCode::StorageForeign, FaultCode::StorageBusy] {
+            if other != code {
+                self.reporter.clear(other);
+            }
+        }
+        self.reporter.raise(code, detail.as_str());
+        self.reporter.set(Condition::Absent, detail);
+    }
+
+    fn look(&mut self, volume: &Arc<Volume>) -> Result<(), Error> {
+        self.recover(volume);
+        let free = volume.disk().free().map_err(Error::io("examine", "".as_ref()))?;
+        self.retain(volume, free);
+        let left = ByteSize::from_bytes(free);
+        self.reporter.gauge("free_bytes", free);
+        self.reporter.set(Condition::Running, format!("{left} free on {}", volume.path().display()));
+        Ok(())
+    }
+
+    fn recover(&mut self, volume: &Volume) {
+        let abandoned = volume.take_abandoned();
+        let now = self.clock.monotonic();
+        if abandoned.is_empty() && (self.leftovers.is_empty() || now < self.recover_at) {
+            return;
+        }
+        self.leftovers.extend(abandoned);
+        self.recover_at = now + RECOVER_EVERY;
+        let open = std::mem::take(&mut self.leftovers);
+        if !open.is_empty() {
+            tracing::info!("{} files were left open: finishing them", open.len());
+        }
+        let recovered = recover::recover(volume, open);
+        self.leftovers = recovered.failed;
+        self.reporter.count("recovered", recovered.finished);
+        if !recovered.aside.is_empty() {
+            self.aside.extend(recovered.aside);
+            let names: Vec<_> = self.aside.iter().rev().take(3).map(|p| p.display().to_string()).collect();
+            let detail = format!("{} in all, the last: {}", self.aside.len(), names.join(", "));
+            self.reporter.raise(FaultCode::SegmentQuarantined, detail);
+        }
+    }
+
+    fn retain(&mut self, volume: &Volume, free: u64) {
+        let now = self.clock.wall_is_right().then(|| self.clock.wall());
+        let mut candidates = volume.catalog(|catalog| retention::candidates(catalog, &self.limits, now));
+        for candidate in &mut candidates {
+            let path = layout::finished(&candidate.stream, Kind::Video, &candidate.name);
+            // A file that somebody removed by hand frees nothing, and is forgotten when it is "deleted".
+            candidate.bytes = volume.disk().size(&path).unwrap_or(0);
+        }
+        let decision = retention::decide(&candidates, &self.limits, free, self.cleaning);
+        for (stream, name) in &decision.delete {
+            volume.delete(stream, Kind::Video, name);
+        }
+        self.reporter.count("deleted", decision.delete.len() as u64);
+        self.cleaning = decision.cleaning;
+        volume.set_full(decision.full.then_some(free));
+        if decision.stuck {
+            let left = ByteSize::from_bytes(free);
+            let keep = ByteSize::from_bytes(self.limits.keep_free);
+            let why = "what fills it is not ours or lies within storage.min_keep";
+            self.reporter.raise(FaultCode::StorageFull, format!("{left} are free, {keep} are to be; {why}"));
+        } else if !self.cleaning {
+            self.reporter.clear(FaultCode::StorageFull);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Reads back what we wrote, up to the first byte that was not written whole.
+
+use std::io;
+
+use mp4_atom::{Codec, Decode, Moof, Moov};
+
+use crate::storage::disk::DiskFile;
+
+use super::crc::crc32;
+use super::{CHECK, CHECK_LEN, EPOCH_1904, MARK, Mark, RESERVE_LEN, Sample, TIMESCALE, Track};
+
+/// No moov or moof of ours is larger: 1 MiB describes 80,000 pictures in one fragment.
+const MAX_INDEX: u64 = 1 << 20;
+/// No fragment of ours is larger: 0.4 s at 2.5 Gbit/s.
+const MAX_FRAGMENT: u64 = 128 << 20;
+
+/// What a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Already a plain MP4: only its name is unfinished.
+    Complete,
+    /// All but the last 8 bytes of it are: the header of the mdat is torn.
+    AlmostComplete {
+        /// Where that header begins.
+        reserve: u64,
+    },
+    /// Fragments.
+    Fragments(Leftover),
+    /// Nothing that can be played.
+    Nothing,
+}
+
+/// A segment that was not finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// The track.
+    pub track: Track,
+    /// What the segment says of itself.
+    pub mark: Mark,
+    /// Where the header of the mdat belongs.
+    pub reserve: u64,
+    /// End of the last whole fragment.
+    pub end: u64,
+    /// Every picture of every whole fragment.
+    pub samples: Vec<Sample>,
+}
+
+/// Reads a segment.
+pub fn read(file: &dyn DiskFile) -> io::Result<Found> {
+    let reader = Reader { file, len: file.len()? };
+    let Some(head) = reader.head()? else { return Ok(Found::Nothing) };
+    if let Some(found) = reader.closed(head.reserve)? {
+        return Ok(found);
+    }
+    let Some((track, moov_end)) = reader.track(&head)? else { return Ok(Found::Nothing) };
+    let mut leftover = Leftover { track, mark: head.mark, reserve: head.reserve, end: moov_end, samples: Vec::new() };
+    while let Some((samples, end)) = reader.fragment(leftover.end)? {
+        leftover.samples.extend(samples);
+        leftover.end = end;
+    }
+    fix_period(&mut leftover);
+    Ok(if leftover.samples.is_empty() { Found::Nothing } else { Found::Fragments(leftover) })
+}
+
+/// The nominal period is not in the file; the usual distance of its pictures is as good.
+fn fix_period(leftover: &mut Leftover) {
+    let mut distances: Vec<u64> = leftover.samples.windows(2).map(|p| p[1].time.saturating_sub(p[0].time)).collect();
+    distances.sort_unstable();
+    if let Some(middle) = distances.get(distances.len() / 2) {
+        leftover.track.period = u32::try_from(*middle).unwrap_or(TIMESCALE);
+    }
+}
+
+struct Head {
+    mark: Mark,
+    reserve: u64,
+    before: Vec<u8>,
+}
+
+struct Reader<'a> {
+    file: &'a dyn DiskFile,
+    len: u64,
+}
+
+impl Reader<'_> {
+    /// Size and type of the box at `at`, if it lies in the file as a whole.
+    fn whole_box(&self, at: u64, max: u64) -> io::Result<Option<(u64, [u8; 4])>> {
+        if at + 8 > self.len {
+            return Ok(None);
+        }
+        let mut header = [0; 8];
+        self.file.read_at(&mut header, at)?;
+        let (size, kind) = header.split_at(4);
+        let size = u64::from(u32::from_be_bytes(size.try_into().expect("half of 8 bytes")));
+        let whole = (8..=max).contains(&size) && at + size <= self.len;
+        Ok(whole.then(|| (size, kind.try_into().expect("half of 8 bytes"))))
+    }
+
+    fn bytes(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {
+        let len = usize::try_from(to - from).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let mut data = vec![0; len];
+        self.file.read_at(&mut data, from)?;
+        Ok(data)
+    }
+
+    /// The check box at `at`, if it is whole and fits `pieces`.
+    fn checked(&self, at: u64, pieces: &[&[u8]]) -> io::Result<bool> {
+        if at + CHECK_LEN as u64 > self.len {
+            return Ok(false);
+        }
+        let data = self.bytes(at, at + CHECK_LEN as u64)?;
+        let sum = crc32(pieces).to_be_bytes();
+        Ok(data[4..8] == *b"uuid" && data[8..24] == CHECK && data[24..] == sum)
+    }
+
+    fn head(&self) -> io::Result<Option<Head>> {
+        let Some((ftyp, kind)) = self.whole_box(0, 256)? else { return Ok(None) };
+        let Some((mark, mark_kind)) = self.whole_box(ftyp, 256)? else { return Ok(None) };
+        let reserve = ftyp + mark;
+        if kind != *b"ftyp" || mark_kind != *b"uuid" || reserve + RESERVE_LEN as u64 > self.len {
+            return Ok(None);
+        }
+        let before = self.bytes(0, reserve)?;
+        let body = &before[usize::try_from(ftyp).expect("at most 256") + 8..];
+        let Some(mark) = read_mark(body) else { return Ok(None) };
+        Ok(Some(Head { mark, reserve, before }))
+    }
+
+    /// Looks whether the place of the mdat header, in whatever state it is, spans exactly to a closing moov.
+    fn closed(&self, reserve: u64) -> io::Result<Option<Found>> {
+        let header = self.bytes(reserve, reserve + RESERVE_LEN as u64)?;
+        let (first, size) = header.split_at(8);
+        let size = u64::from_be_bytes(size.try_into().expect("half of 16 bytes"));
+        // A torn header cannot be told from an untouched one before the size is switched to 64 bits; then the
+        // fragments are all there, and are found by reading them.
+        if first[..4] != [0, 0, 0, 1] || size < RESERVE_LEN as u64 || size > self.len {
+            return Ok(None);
+        }
+        let moov = self.whole_box(reserve + size, u64::from(u32::MAX))?;
+        let ends = matches!(moov, Some((len, kind)) if kind == *b"moov" && reserve + size + len == self.len);
+        Ok(ends.then_some(match &first[4..] {
+            b"mdat" => Found::Complete,
+            _ => Found::AlmostComplete { reserve },
+        }))
+    }
+
+    fn track(&self, head: &Head) -> io::Result<Option<(Track, u64)>> {
+        let at = head.reserve + RESERVE_LEN as u64;
+        let Some((size, kind)) = self.whole_box(at, MAX_INDEX)? else { return Ok(None) };
+        let data = self.bytes(at, at + size)?;
+        if kind != *b"moov" || !self.checked(at + size, &[&head.before, &data])? {
+            return Ok(None);
+        }
+        let track = Moov::decode(&mut data.as_slice()).ok().and_then(|moov| track_of(&moov));
+        Ok(track.map(|track| (track, at + size + CHECK_LEN as u64)))
+    }
+
+    fn fragment(&self, at: u64) -> io::Result<Option<(Vec<Sample>, u64)>> {
+        let Some((moof, kind)) = self.whole_box(at, MAX_INDEX)? else { return Ok(None) };
+        let Some((mdat, data_kind)) = self.whole_box(at + moof, MAX_FRAGMENT)? else { return Ok(None) };
+        if kind != *b"moof" || data_kind != *b"mdat" {
+            return Ok(None);
+        }
+        let end = at + moof + mdat;
+        let data = self.bytes(at, end)?;
+        if !self.checked(end, &[&data])? {
+            return Ok(None);
+        }
+        let samples = Moof::decode(&mut data.as_slice()).ok().and_then(|moof| samples_of(&moof, at, end));
+        Ok(samples.map(|samples| (samples, end + CHECK_LEN as u64)))
+    }
+}
+
+fn read_mark(body: &[u8]) -> Option<Mark> {
+    let rest = body.strip_prefix(&MARK)?.strip_prefix(&1u32.to_be_bytes())?;
+    let (run, rest) = rest.split_first_chunk()?;
+    let (seq, rest) = rest.split_first_chunk()?;
+    let (start, rest) = rest.split_first_chunk()?;
+    let (lost, _) = rest.split_first_chunk()?;
+    Some(Mark {
+        run: u32::from_be_bytes(*run),
+        seq: u32::from_be_bytes(*seq),
+        start_ns: u64::from_be_bytes(*start),
+        lost: u64::from_be_bytes(*lost),
+    })
+}
+
+fn track_of(moov: &Moov) -> Option<Track> {
+    debug_assert!(moov.mvhd.creation_time >= EPOCH_1904);
+    let codec = moov.trak.first()?.mdia.minf.stbl.stsd.codecs.first()?;
+    let Codec::Avc1(avc1) = codec else { return None };
+    let set = |sets: &[Vec<u8>]| sets.first().map(|set| set.clone().into());
+    Some(Track {
+        width: avc1.visual.width,
+        height: avc1.visual.height,
+        sps: set(&avc1.avcc.sequence_parameter_sets)?,
+        pps: set(&avc1.avcc.picture_parameter_sets)?,
+        period: TIMESCALE / 30,
+    })
+}
+
+fn samples_of(moof: &Moof, at: u64, end: u64) -> Option<Vec<Sample>> {
+    let traf = moof.traf.first()?;
+    let trun = traf.trun.first()?;
+    let mut position = at + u64::try_from(trun.data_offset?).ok()?;
+    let mut time = traf.tfdt.as_ref()?.base_media_decode_time;
+    let mut samples = Vec::with_capacity(trun.samples.len());
+    for entry in &trun.samples {
+        let (bytes, duration) = (entry.size?, entry.duration?);
+        samples.push(Sample { at: position, bytes, time, keyframe: entry.flags? & 0x0001_0000 == 0 });
+        position += u64::from(bytes);
+        time += u64::from(duration);
+    }
+    (position == end).then_some(samples)
+}

@@ -1,0 +1,99 @@
+//! Finishes what a crash left open. Nothing is deleted but half-written snapshots: a segment becomes a plain MP4
+//! under its final name, or, if nothing in it can be played, is set aside in the quarantine directory.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::error::Chain;
+use crate::base::id::StreamId;
+
+use super::catalog::OpenFiles;
+use super::disk::Disk;
+use super::error::Error;
+use super::layout::{self, Kind, Name};
+use super::mp4::{self, Found};
+use super::segment;
+use super::volume::Volume;
+
+/// What became of an open segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is a finished file now.
+    Finished,
+    /// Set aside here.
+    Quarantined(PathBuf),
+}
+
+/// What became of all of them.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// How many segments are finished files now.
+    pub finished: u64,
+    /// Segments that were set aside.
+    pub aside: Vec<PathBuf>,
+    /// Segments to try again later.
+    pub failed: OpenFiles,
+}
+
+/// Deals with every file of `open`, none of which may be in use. An error with one file is logged and does not keep
+/// the others waiting.
+pub fn recover(volume: &Volume, open: OpenFiles) -> Recovered {
+    let mut result = Recovered::default();
+    let total = open.len();
+    for (number, (stream, kind, name)) in (1..).zip(open) {
+        let path = layout::open(&stream, kind, &name);
+        if kind == Kind::Image {
+            volume.remove(&path);
+            continue;
+        }
+        match recover_segment(volume.disk(), &stream, &name) {
+            Ok(Outcome::Finished) => {
+                volume.finished(&stream, Kind::Video, name);
+                result.finished += 1;
+                tracing::info!("finished {} ({number} of {total})", path.display());
+            }
+            Ok(Outcome::Quarantined(to)) => {
+                tracing::warn!("nothing can be played in {}: moved to {}", path.display(), to.display());
+                result.aside.push(to);
+            }
+            Err(e) => {
+                tracing::error!("cannot recover {}: {}", path.display(), Chain(&e));
+                result.failed.push((stream, kind, name));
+            }
+        }
+    }
+    result
+}
+
+/// Finishes one segment or sets it aside. Any number of power cuts in the middle of it does no harm.
+pub fn recover_segment(disk: &dyn Disk, stream: &StreamId, name: &Name) -> Result<Outcome, Error> {
+    let from = layout::open(stream, Kind::Video, name);
+    let to = layout::finished(stream, Kind::Video, name);
+    if disk.size(&to).is_ok() {
+        // Cannot come from us; but a finished file is never written over.
+        return set_aside(disk, stream, name, &from);
+    }
+    let mut file = disk.open(&from).map_err(Error::io("open", &from))?;
+    match mp4::read(file.as_ref()).map_err(Error::io("read", &from))? {
+        Found::Complete => {}
+        Found::AlmostComplete { reserve } => segment::close_header(file.as_mut(), &from, reserve)?,
+        Found::Fragments(leftover) => {
+            segment::close(file.as_mut(), &from, &leftover)?;
+        }
+        Found::Nothing => {
+            drop(file);
+            return set_aside(disk, stream, name, &from);
+        }
+    }
+    drop(file);
+    segment::publish(disk, &from, &to)?;
+    Ok(Outcome::Finished)
+}
+
+fn set_aside(disk: &dyn Disk, stream: &StreamId, name: &Name, from: &Path) -> Result<Outcome, Error> {
+    let folder = layout::quarantine_folder(stream);
+    let to = layout::quarantined(stream, name);
+    disk.make_dirs(&folder).map_err(Error::io("make", &folder))?;
+    disk.rename(from, &to).map_err(Error::io("rename", from))?;
+    disk.sync_dir(&folder).map_err(Error::io("sync", &folder))?;
+    Ok(Outcome::Quarantined(to))
+}

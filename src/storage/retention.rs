@@ -1,0 +1,256 @@
+//! Decides which segments go. Pure: it is told what is there, what time it is and how much is free.
+//!
+//! Space: when less than `keep_free` is free, the oldest go until a tenth more than that is free again. Age: only
+//! while the clock is known to be right. Whatever the reason, the newest `min_keep` of each stream stay, and so does
+//! at least one file of each.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::base::id::StreamId;
+
+use super::catalog::Catalog;
+use super::layout::Name;
+
+/// At most so many files are considered in one pass; the next one comes soon.
+const PASS: usize = 64;
+/// The recorder stops with less than this, so that open segments can always be finished: enough for the closing moov
+/// of every stream, and for what other programs write between two looks.
+const FLOOR: u64 = 16 << 20;
+/// A name with an earlier time (2020-01-01) was given by a clock that had not been set.
+const CLOCK_UNSET: u64 = 1_577_836_800;
+/// A name with a time so far ahead of now was given by a wrong clock.
+const CLOCK_AHEAD: u64 = 86_400;
+
+/// What to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes that are to stay free.
+    pub keep_free: u64,
+    /// Older segments go.
+    pub max_age: Option<Duration>,
+    /// The newest recordings of each stream that always stay, in time.
+    pub min_keep: Duration,
+}
+
+/// A segment that may be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its name.
+    pub name: Name,
+    /// Its size.
+    pub bytes: u64,
+    /// True if it is too old.
+    pub aged: bool,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// These go, oldest first.
+    pub delete: Vec<(StreamId, Name)>,
+    /// Deleting goes on with the next pass.
+    pub cleaning: bool,
+    /// Less than `keep_free` is free, and nothing may be deleted.
+    pub stuck: bool,
+    /// So little is free that recording must wait.
+    pub full: bool,
+}
+
+/// The oldest segments that may go, oldest first, without their sizes. `now` is the time since the Unix epoch, if the
+/// clock is known to be right.
+pub fn candidates(catalog: &Catalog, limits: &Limits, now: Option<Duration>) -> Vec<Candidate> {
+    let mut all = Vec::new();
+    for (stream, shelf) in &catalog.streams {
+        let free_to_go = shelf.videos.len() - kept(&shelf.videos, limits.min_keep);
+        for (at, name) in shelf.videos.iter().take(free_to_go.min(PASS)).enumerate() {
+            let aged = now.zip(limits.max_age).is_some_and(|(now, age)| is_aged(&shelf.videos, at, now, age));
+            all.push(Candidate { stream: stream.clone(), name: *name, bytes: 0, aged });
+        }
+    }
+    // Stable: in each stream the order of making stays, whatever its clock said.
+    all.sort_by_key(|c| c.name.unix);
+    all.truncate(PASS);
+    all
+}
+
+/// What to do about `candidates` with `free` bytes left; `cleaning` is the answer of the last pass.
+pub fn decide(candidates: &[Candidate], limits: &Limits, free: u64, cleaning: bool) -> Decision {
+    let keep_free = limits.keep_free.max(2 * FLOOR);
+    let target = keep_free.saturating_add(keep_free / 10);
+    let low = free < keep_free || cleaning && free < target;
+    let mut decision =
+        Decision { full: free < FLOOR, stuck: free < keep_free && candidates.is_empty(), ..Decision::default() };
+    let mut expected = free;
+    for candidate in candidates {
+        if candidate.aged || low && expected < target {
+            expected = expected.saturating_add(candidate.bytes);
+            decision.delete.push((candidate.stream.clone(), candidate.name));
+        }
+    }
+    decision.cleaning = low && expected < target && !decision.delete.is_empty();
+    decision
+}
+
+/// How many of the newest files cover `min_keep`; at least one.
+fn kept(files: &VecDeque<Name>, min_keep: Duration) -> usize {
+    let longest = usual_length(files).map_or(0, |usual| 2 * usual + 1);
+    let mut covered = 0;
+    let mut kept = 0;
+    let mut later: Option<&Name> = None;
+    for name in files.iter().rev() {
+        if kept > 0 && covered >= min_keep.as_secs() {
+            break;
+        }
+        // The last file of a run has an unknown length and counts as none: rather one more is kept.
+        covered += later.map_or(0, |later| length(name, later)).min(longest);
+        kept += 1;
+        later = Some(name);
+    }
+    // A file that begins the covered time must itself be kept, and it was counted when it was added.
+    kept
+}
+
+fn length(name: &Name, later: &Name) -> u64 {
+    if name.run == later.run { later.unix.saturating_sub(name.unix) } else { 0 }
+}
+
+/// The middle one of the newest lengths: a clock that was set in the middle of a run makes one file look years long.
+/// With fewer than three nobody knows.
+fn usual_length(files: &VecDeque<Name>) -> Option<u64> {
+    let newest = files.iter().rev().take(PASS);
+    let mut lengths: Vec<u64> = newest
+        .clone()
+        .zip(newest.skip(1))
+        .filter(|(later, name)| later.run == name.run)
+        .map(|(later, name)| length(name, later))
+        .collect();
+    lengths.sort_unstable();
+    if lengths.len() < 3 { None } else { lengths.get(lengths.len() / 2).copied() }
+}
+
+/// A file named by a wrong clock is as old as the next one that was not, at least: it was made before it.
+fn is_aged(files: &VecDeque<Name>, at: usize, now: Duration, max_age: Duration) -> bool {
+    let known = |name: &&Name| name.unix >= CLOCK_UNSET && name.unix <= now.as_secs() + CLOCK_AHEAD;
+    files.range(at..).find(known).is_some_and(|name| name.unix.saturating_add(max_age.as_secs()) < now.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::layout::Kind;
+
+    const NOW: u64 = 1_795_161_600;
+    const GIB: u64 = 1 << 30;
+
+    fn limits(min_keep: u64) -> Limits {
+        Limits {
+            keep_free: 2 * GIB,
+            max_age: Some(Duration::from_secs(86_400)),
+            min_keep: Duration::from_secs(min_keep),
+        }
+    }
+
+    fn names(candidates: &[Candidate]) -> Vec<String> {
+        candidates.iter().map(|c| format!("{}{}{}", c.stream, c.name.seq, if c.aged { "!" } else { "" })).collect()
+    }
+
+    /// A stream with files of 5 s, the first of them `age` seconds old.
+    fn fill(catalog: &mut Catalog, stream: &str, run: u32, count: u32, age: u64) {
+        let stream = StreamId::new(stream).unwrap();
+        for seq in 0..count {
+            catalog.add(&stream, Kind::Video, Name::new(NOW - age + u64::from(seq) * 5, run, seq));
+        }
+    }
+
+    fn sized(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+        candidates.iter_mut().for_each(|c| c.bytes = GIB / 10 + 1);
+        candidates
+    }
+
+    #[test]
+    fn the_oldest_of_all_streams_first_and_min_keep_of_each_stays() {
+        let mut catalog = Catalog::default();
+        fill(&mut catalog, "a", 1, 6, 100);
+        fill(&mut catalog, "b", 2, 6, 98);
+        let c = candidates(&catalog, &limits(10), None);
+        // The newest counts as nothing, two before it make 10 s: three of six stay.
+        assert_eq!(names(&c), ["a0", "b0", "a1", "b1", "a2", "b2"]);
+        assert_eq!(candidates(&catalog, &limits(0), None).len(), 10);
+        assert!(candidates(&catalog, &limits(1000), None).is_empty());
+    }
+
+    #[test]
+    fn deletes_to_a_tenth_more_than_asked_and_then_rests() {
+        let mut catalog = Catalog::default();
+        fill(&mut catalog, "a", 1, 40, 1000);
+        let c = sized(candidates(&catalog, &limits(10), None));
+        let free = |tenths: u64| tenths * GIB / 10;
+        assert_eq!(decide(&c, &limits(10), free(20), false), Decision::default());
+        assert_eq!(decide(&c, &limits(10), free(19), false).delete.len(), 3);
+        assert_eq!(decide(&c, &limits(10), free(21), true).delete.len(), 1);
+        assert_eq!(decide(&c, &limits(10), free(22) + GIB, true), Decision::default());
+        let far = decide(&c, &limits(10), 0, false);
+        assert!(far.full && !far.stuck && !far.cleaning);
+        assert_eq!(far.delete.len(), 22);
+        assert!(decide(&c[..5], &limits(10), 0, false).cleaning);
+    }
+
+    #[test]
+    fn foreign_data_is_no_reason_to_delete_below_min_keep() {
+        let mut catalog = Catalog::default();
+        fill(&mut catalog, "a", 1, 3, 100);
+        let c = candidates(&catalog, &limits(600), None);
+        let d = decide(&c, &limits(600), GIB, false);
+        assert_eq!(d, Decision { stuck: true, ..Decision::default() });
+        assert!(decide(&c, &limits(600), FLOOR - 1, false).full);
+    }
+
+    #[test]
+    fn by_age_only_while_the_clock_is_right() {
+        let mut catalog = Catalog::default();
+        fill(&mut catalog, "a", 1, 6, 90_000);
+        assert!(names(&candidates(&catalog, &limits(0), None)).iter().all(|n| !n.ends_with('!')));
+        let now = Some(Duration::from_secs(NOW));
+        let c = candidates(&catalog, &limits(0), now);
+        assert_eq!(names(&c), ["a0!", "a1!", "a2!", "a3!", "a4!"]);
+        assert_eq!(decide(&c, &limits(0), 100 * GIB, false).delete.len(), 5);
+        let young = Some(Duration::from_secs(NOW - 10_000));
+        assert!(candidates(&catalog, &limits(0), young).iter().all(|c| !c.aged));
+        let never = Limits { max_age: None, ..limits(0) };
+        assert!(candidates(&catalog, &never, now).iter().all(|c| !c.aged));
+    }
+
+    #[test]
+    fn names_of_a_wrong_clock_are_as_old_as_their_successor() {
+        let a = StreamId::new("a").unwrap();
+        let now = Some(Duration::from_secs(NOW));
+        for (later, aged) in [(NOW - 90_000, true), (NOW - 80_000, false)] {
+            for wrong in [60, NOW + 10 * 86_400] {
+                let mut catalog = Catalog::default();
+                catalog.add(&a, Kind::Video, Name::new(wrong, 1, 0));
+                catalog.add(&a, Kind::Video, Name::new(later, 1, 1));
+                catalog.add(&a, Kind::Video, Name::new(NOW, 1, 2));
+                let c = candidates(&catalog, &limits(0), now);
+                let oldest = c.iter().find(|c| c.name.seq == 0).unwrap();
+                assert_eq!(oldest.aged, aged, "{wrong} {later}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_in_the_middle_of_a_run_does_not_cover_years() {
+        let mut catalog = Catalog::default();
+        let a = StreamId::new("a").unwrap();
+        for seq in 0..10u32 {
+            let unix = if seq < 5 { 100 } else { NOW } + u64::from(seq) * 5;
+            catalog.add(&a, Kind::Video, Name::new(unix, 1, seq));
+        }
+        // 30 s: the newest (0 s), four of 5 s, then the one that looks 56 years long counts for 11 s at most.
+        assert_eq!(kept(&catalog.streams[&a].videos, Duration::from_secs(30)), 6);
+        assert_eq!(kept(&catalog.streams[&a].videos, Duration::from_secs(33)), 7);
+        assert_eq!(kept(&VecDeque::new(), Duration::from_secs(33)), 0);
+    }
+}
