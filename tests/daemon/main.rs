@@ -1,0 +1,6 @@
+//! The whole daemon from the outside: real clients, a real disk.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod clients;

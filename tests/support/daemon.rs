@@ -1,0 +1,333 @@
+//! The real daemon as a child process: its own folder, configuration and ports, and an end that cannot be forgotten.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use windhover::base::task;
+
+use super::crowd::Crowd;
+use super::process::{self, Usage};
+use super::wait::{now, wait_for, wait_until};
+
+/// The binary under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_windhover");
+
+/// Nobody waits longer than this for a daemon to be ready, on a machine where two cores do ten things.
+const READY: Duration = Duration::from_secs(20);
+
+/// What a test wants of its daemon. The defaults are the product's own, but for a smaller disk reserve.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    /// `source = ...`
+    pub(crate) source: String,
+    /// `size = ...`; the stamp in the picture needs a width of 896.
+    pub(crate) size: &'static str,
+    /// `fps = ...`
+    pub(crate) fps: u32,
+    /// `[stream.encode] keyframe_every`
+    pub(crate) keyframe_every: &'static str,
+    /// `[stream.encode] bitrate`
+    pub(crate) bitrate: &'static str,
+    /// `[stream.record] enabled`
+    pub(crate) record: bool,
+    /// `[stream.snapshot] enabled`
+    pub(crate) snapshot: bool,
+    /// `[limits] max_viewers`
+    pub(crate) max_viewers: u32,
+    /// `[storage] path`, if not in the daemon's own folder.
+    pub(crate) storage: Option<PathBuf>,
+    /// More lines for the stream, before its tables.
+    pub(crate) stream_keys: String,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            source: "{ kind = \"test\" }".into(),
+            size: "1280x720",
+            fps: 30,
+            keyframe_every: "1s",
+            bitrate: "2 Mbit/s",
+            record: true,
+            snapshot: true,
+            max_viewers: 256,
+            storage: None,
+            stream_keys: String::new(),
+        }
+    }
+}
+
+impl Setup {
+    /// Live video only, small enough for many daemons at once.
+    pub(crate) fn live_only() -> Self {
+        Self { record: false, snapshot: false, ..Self::default() }
+    }
+
+    fn config(&self, folder: &Path, ports: Ports) -> String {
+        let storage = self.storage.clone().unwrap_or_else(|| folder.join("video"));
+        format!(
+            "[storage]\npath = {storage:?}\nkeep_free = \"64 MiB\"\nmin_keep = \"10s\"\n\
+             [rtsp]\nlisten = \"127.0.0.1:{}\"\n[http]\nlisten = \"127.0.0.1:{}\"\n\
+             [limits]\nmax_viewers = {}\n\
+             [[stream]]\nid = \"live\"\nsource = {}\nsize = \"{}\"\nfps = {}\n{}\n\
+             [stream.encode]\nbitrate = \"{}\"\nkeyframe_every = \"{}\"\n\
+             [stream.record]\nenabled = {}\n[stream.snapshot]\nenabled = {}\n",
+            ports.rtsp,
+            ports.http,
+            self.max_viewers,
+            self.source,
+            self.size,
+            self.fps,
+            self.stream_keys,
+            self.bitrate,
+            self.keyframe_every,
+            self.record,
+            self.snapshot,
+        )
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    rtsp: u16,
+    http: u16,
+}
+
+/// Two ports that nobody has at the moment.
+fn free_ports() -> Ports {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    let port = |listener: &TcpListener| listener.local_addr().expect("it is bound").port();
+    let (rtsp, http) = (bind(), bind());
+    Ports { rtsp: port(&rtsp), http: port(&http) }
+}
+
+/// A running daemon. Dropping it kills it and removes its folder.
+pub(crate) struct Daemon {
+    child: Child,
+    folder: Arc<tempfile::TempDir>,
+    ports: Ports,
+    log: Arc<Mutex<String>>,
+    storage: PathBuf,
+    /// When it was started.
+    pub(crate) started: Duration,
+}
+
+impl Daemon {
+    /// Starts a daemon in a folder of its own and waits until it serves a picture.
+    pub(crate) fn start(setup: &Setup) -> Self {
+        let mut daemon = Self::spawn(setup);
+        daemon.wait_ready();
+        daemon
+    }
+
+    /// Starts a daemon in a folder of its own.
+    pub(crate) fn spawn(setup: &Setup) -> Self {
+        let folder = tempfile::Builder::new().prefix("windhover-").tempdir().expect("a temporary folder");
+        Self::spawn_in(setup, Arc::new(folder))
+    }
+
+    /// Starts another daemon in the same folder, on the same storage, and on ports of its own.
+    pub(crate) fn spawn_beside(&self, setup: &Setup) -> Self {
+        Self::spawn_in(setup, self.folder.clone())
+    }
+
+    fn spawn_in(setup: &Setup, folder: Arc<tempfile::TempDir>) -> Self {
+        let ports = free_ports();
+        let config = folder.path().join(format!("windhover-{}.toml", ports.rtsp));
+        std::fs::write(&config, setup.config(folder.path(), ports)).expect("the temporary folder can be written");
+        let started = now();
+        let mut child = command(folder.path(), &["run", "--config"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("cargo built the daemon");
+        let log = Arc::new(Mutex::new(String::new()));
+        collect(child.stdout.take().expect("piped"), &log);
+        collect(child.stderr.take().expect("piped"), &log);
+        let storage = setup.storage.clone().unwrap_or_else(|| folder.path().join("video"));
+        Self { child, folder, ports, log, storage, started }
+    }
+
+    /// Waits until RTSP describes the stream, so there are frames behind it, and HTTP answers.
+    pub(crate) fn wait_ready(&mut self) {
+        let described = wait_for(READY, || {
+            self.assert_running();
+            self.describes().then_some(())
+        });
+        assert!(described.is_some(), "RTSP describes nothing in {READY:?}; the log:\n{}", self.log());
+        wait_until(READY, "HTTP to answer", || self.get("/healthz").is_ok());
+    }
+
+    /// True if DESCRIBE of `/live` is answered with a video stream, asked once.
+    pub(crate) fn describes(&self) -> bool {
+        let mut crowd = self.crowd();
+        crowd.join(1, "/live", super::rtsp::Transport::Tcp);
+        let answered = crowd.until(Duration::from_secs(5), |v| v[0].described.is_some() || !v[0].alive());
+        let described = answered && crowd.viewers[0].described.is_some();
+        crowd.viewers[0].vanish();
+        described
+    }
+
+    /// Its process number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its RTSP port.
+    pub(crate) fn rtsp(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports.rtsp).into()
+    }
+
+    /// The URL that a person would open.
+    pub(crate) fn url(&self) -> String {
+        format!("rtsp://{}/live", self.rtsp())
+    }
+
+    /// Viewers for it.
+    pub(crate) fn crowd(&self) -> Crowd {
+        Crowd::new(self.rtsp())
+    }
+
+    /// Where it records.
+    pub(crate) fn storage(&self) -> &Path {
+        &self.storage
+    }
+
+    /// Its own folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What it said so far, on both outputs.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().expect("the collector does not panic").clone()
+    }
+
+    /// What the kernel says of it.
+    pub(crate) fn usage(&self) -> Usage {
+        process::usage(self.pid()).unwrap_or_else(|| panic!("the daemon is gone; its log:\n{}", self.log()))
+    }
+
+    /// Asks its HTTP port; the body of a reply 200, or the first line of any other.
+    pub(crate) fn get(&self, path: &str) -> Result<Vec<u8>, String> {
+        http_get((Ipv4Addr::LOCALHOST, self.ports.http).into(), path)
+    }
+
+    /// `/api/v1/health` as JSON.
+    pub(crate) fn health(&self) -> serde_json::Value {
+        let body = self.get("/api/v1/health").expect("health is always answered");
+        serde_json::from_slice(&body).expect("health is JSON")
+    }
+
+    /// A counter of one branch in the health report, wherever in the report the branches are.
+    pub(crate) fn counter(&self, branch: &str, counter: &str) -> Option<u64> {
+        find_branch(&self.health(), branch)?.get("counters")?.get(counter)?.as_u64()
+    }
+
+    /// The codes of the faults that one branch has now.
+    pub(crate) fn faults(&self, branch: &str) -> Vec<String> {
+        let health = self.health();
+        let faults = find_branch(&health, branch).and_then(|report| report.get("faults")?.as_array().cloned());
+        let codes = faults.unwrap_or_default().into_iter().filter_map(|f| f.get("code")?.as_str().map(str::to_owned));
+        codes.collect()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        process::signal(self.pid(), signal);
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait_exit(&mut self, limit: Duration) -> Option<ExitStatus> {
+        wait_for(limit, || self.child.try_wait().expect("it is our child"))
+    }
+
+    /// Kills it as `kill -9` does and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        assert!(self.wait_exit(Duration::from_secs(10)).is_some(), "SIGKILL ends every process");
+    }
+
+    /// Panics, with its log, if it ended.
+    pub(crate) fn assert_running(&mut self) {
+        let ended = self.child.try_wait().expect("it is our child");
+        assert!(ended.is_none(), "the daemon ended: {}; its log:\n{}", ended.expect("checked"), self.log());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // A stopped process takes SIGKILL too.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("---- log of the daemon on port {} ----\n{}", self.ports.rtsp, self.log());
+        }
+    }
+}
+
+/// The daemon's binary with an environment of its own below `folder`. What is slow to make and the same for all, the
+/// GStreamer registry and the results of encoder tests, is shared by all tests.
+pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let shared = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let mut command = Command::new(BINARY);
+    command.args(arguments).env("GST_REGISTRY", shared.join("gstreamer-registry.bin"));
+    command.env("XDG_CACHE_HOME", shared.join("cache"));
+    for (name, below) in [("XDG_CONFIG_HOME", "config"), ("XDG_STATE_HOME", "state"), ("XDG_DATA_HOME", "data")] {
+        command.env(name, folder.join(below));
+    }
+    let runtime = folder.join(format!("run-{}", now().as_nanos()));
+    std::fs::create_dir_all(&runtime).expect("the temporary folder can be written");
+    command.env("XDG_RUNTIME_DIR", runtime).env("HOME", folder).current_dir(folder);
+    for name in ["CAMERA", "VIDEO_FPS", "VIDEO_WIDTH", "VIDEO_HEIGHT", "VIDEO_BITRATE", "ENABLE_RTSP", "ENABLE_VIDEO"] {
+        command.env_remove(name);
+    }
+    command.env_remove("ENABLE_IMAGES").env_remove("SSD_PATH").env_remove("NOTIFY_SOCKET").env_remove("RUST_LOG");
+    command
+}
+
+/// GET over a connection of its own; the body of a reply 200, or the status line of any other.
+pub(crate) fn http_get(server: SocketAddr, path: &str) -> Result<Vec<u8>, String> {
+    let limit = Duration::from_secs(5);
+    let text = |e: std::io::Error| e.to_string();
+    let mut stream = TcpStream::connect_timeout(&server, limit).map_err(text)?;
+    stream.set_read_timeout(Some(limit)).map_err(text)?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).map_err(text)?;
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).map_err(text)?;
+    let end = reply.windows(4).position(|four| four == b"\r\n\r\n").ok_or("no header in the reply")?;
+    let head = String::from_utf8_lossy(&reply[..end]).into_owned();
+    if head.to_lowercase().contains("transfer-encoding: chunked") {
+        return Err("a chunked reply, where Content-Length was expected".into());
+    }
+    let status = head.lines().next().unwrap_or_default();
+    if status.contains(" 200 ") { Ok(reply.split_off(end + 4)) } else { Err(status.to_owned()) }
+}
+
+fn find_branch<'a>(value: &'a serde_json::Value, name: &str) -> Option<&'a serde_json::Value> {
+    match value {
+        serde_json::Value::Object(map) if map.get("name").and_then(|n| n.as_str()) == Some(name) => Some(value),
+        serde_json::Value::Object(map) => map.values().find_map(|inner| find_branch(inner, name)),
+        serde_json::Value::Array(list) => list.iter().find_map(|inner| find_branch(inner, name)),
+        _ => None,
+    }
+}
+
+fn collect(output: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
+    let log = log.clone();
+    task::thread("daemon-log", move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let mut log = log.lock().expect("nobody panics while holding it");
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+}
