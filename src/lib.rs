@@ -36,5 +36,7 @@ pub mod supervise;
 pub mod control;
 // Floor 7: the doors.
 pub mod http;
+// Floor 8: wiring.
+pub mod app;
 // Floor 9: the command line.
 pub mod cli;

@@ -117,6 +117,11 @@ impl Health {
         self.lock().iter().map(branch).collect()
     }
 
+    /// True while this branch does its work and therefore must advance.
+    pub fn is_running(&self, name: &str) -> bool {
+        self.lock().get(name).is_some_and(|e| e.condition == Condition::Running)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Entry>> {
         self.book.lock().expect("nothing panics while it holds this lock")
     }

@@ -1,11 +1,13 @@
-//! The command line: `windhover check|probe` and what a child process of the probe runs.
+//! The command line: `windhover run|check|probe|status` and what a child process of the probe runs.
 
 // The command line is the one place whose output is meant for standard output.
 #![allow(clippy::print_stdout)]
 
 mod check;
 mod probe;
+mod run;
 mod self_test;
+mod status;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -41,8 +43,10 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::RunArgs),
     Check(check::CheckArgs),
     Probe(probe::ProbeArgs),
+    Status(StatusArgs),
     #[command(name = crate::probe::self_test::SUBCOMMAND, hide = true)]
     SelfTestEncoder(self_test::SelfTestArgs),
 }
@@ -93,9 +97,37 @@ pub fn resolve(config: &Config, given: Option<Inventory>, depth: Depth) -> Resul
     Ok(Resolution { plan: resolution.plan, problems })
 }
 
+/// Ask the running daemon how it fares: every branch, its state and its faults.
+///
+/// Exit codes: 0 all is well, 1 a fault is present, 3 no daemon answers.
+#[derive(Debug, Args)]
+struct StatusArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The daemon's unix socket, if it is not the one of the configuration.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Print JSON, as /api/v1/health does.
+    #[arg(long)]
+    json: bool,
+}
+
+impl StatusArgs {
+    fn ask(&self) -> Result<ExitCode, CliError> {
+        let socket = self.socket.clone().unwrap_or_else(|| self.config.load().0.socket().to_owned());
+        Ok(status::status(&socket, self.json)?)
+    }
+}
+
 /// Why a command could not do its work at all.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
+    /// The daemon could not run.
+    #[error("cannot run")]
+    Run(#[from] crate::app::Error),
+    /// The daemon could not be asked.
+    #[error("cannot ask the daemon")]
+    Status(#[from] status::Error),
     /// The machine could not be looked at.
     #[error("the machine cannot be probed")]
     Probe(#[from] crate::probe::ProbeError),
@@ -133,8 +165,10 @@ pub fn main() -> ExitCode {
         }
     };
     let done = match command_line.command {
+        Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Probe(args) => probe::probe(&args),
+        Command::Status(args) => args.ask(),
         Command::SelfTestEncoder(args) => self_test::self_test(&args),
     };
     done.unwrap_or_else(|e| {

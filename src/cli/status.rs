@@ -97,7 +97,7 @@ struct Fault {
 
 /// Prints how the daemon behind `socket` fares, as a table or as its own JSON. Exit 0: ok; 1: degraded or failed;
 /// 3: not running, with how to start it on standard error.
-pub fn status(socket: &Path, json: bool) -> Result<ExitCode, Error> {
+pub(super) fn status(socket: &Path, json: bool) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Output)?;
     let Some(body) = runtime.block_on(fetch(socket))? else {
         let text = format!(

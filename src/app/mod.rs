@@ -1,0 +1,188 @@
+//! From a Plan to a running daemon: the only room that knows every other one.
+
+mod find;
+mod signals;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::base::clock::Clock;
+use crate::base::health::Health;
+use crate::base::heartbeat::Heartbeat;
+use crate::base::shutdown::{Shutdown, Stop};
+use crate::base::task;
+use crate::control::{self, Control};
+use crate::http::{Door, Limits};
+use crate::plan::Plan;
+use crate::sink::{record, rtsp};
+use crate::storage::{self, Storage};
+use crate::supervise::systemd::Systemd;
+use crate::supervise::{self, CONTROL_LIMIT, watchdog};
+
+use stream::Stream;
+
+/// From the first signal to the end: the open segment is finished within this time, or given up to the recovery at
+/// the next start.
+const END_WITHIN: Duration = Duration::from_millis(1500);
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// GStreamer does not start.
+    #[error("the daemon cannot start")]
+    Media(#[from] crate::gst::Error),
+    /// No control runtime.
+    #[error("the control runtime cannot start")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// What the daemon is built from.
+pub struct Setup {
+    /// What to run.
+    pub plan: Plan,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The line to systemd.
+    pub systemd: Systemd,
+}
+
+/// Runs the plan until a signal asks it to end. A second signal ends it at once.
+pub fn run(setup: Setup) -> Result<(), Error> {
+    crate::gst::init()?;
+    // Control is small: two workers, so that one that is busy does not stop the other.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(Error::Runtime)?;
+    let shutdown = Shutdown::new();
+    runtime.block_on(async { signals::listen(&shutdown) }).map_err(Error::Runtime)?;
+    let daemon = Daemon::start(setup, &runtime, shutdown.clone());
+    runtime.block_on(shutdown.asked_async());
+    daemon.end(&shutdown);
+    // Connections that still drain are left to the grace of the HTTP door, and not waited for longer.
+    runtime.shutdown_timeout(if shutdown.asked() == Some(Stop::Now) { Duration::ZERO } else { END_WITHIN / 3 });
+    Ok(())
+}
+
+/// Everything that runs.
+struct Daemon {
+    storage: Option<Storage>,
+    streams: Vec<Stream>,
+    rtsp: Option<rtsp::Handle>,
+}
+
+impl Daemon {
+    fn start(setup: Setup, runtime: &tokio::runtime::Runtime, shutdown: Shutdown) -> Self {
+        let Setup { plan, clock, systemd } = setup;
+        let health = Health::new(clock.clone());
+        let parts = Parts { clock, health, shutdown };
+        let storage = plan.storage.as_ref().map(|storage| parts.storage(storage.clone(), &plan));
+        let start = |plan| Stream::start(plan, &parts, storage.as_ref());
+        let streams: Vec<Stream> = plan.streams.iter().map(start).collect();
+        let rtsp = plan.rtsp.as_ref().map(|rtsp| parts.rtsp(rtsp.clone(), &streams));
+        let heartbeat = Heartbeat::new();
+        let watched = streams.iter().flat_map(|s| s.watched(&parts)).chain([control_watched(&heartbeat)]).collect();
+        watchdog::start(systemd.clone(), parts.clock.clone(), watched, parts.shutdown.clone());
+        let _context = runtime.enter();
+        parts.open_doors(plan, &streams, heartbeat, rtsp.as_ref(), systemd);
+        Self { storage, streams, rtsp }
+    }
+
+    /// Ends in the order of the frame's walk, each part within what is left of the time.
+    fn end(self, shutdown: &Shutdown) {
+        let shutdown = shutdown.clone();
+        let (done, ended) = std::sync::mpsc::sync_channel(1);
+        task::thread("end", move || {
+            self.streams.iter().for_each(Stream::finish_recording);
+            if let Some(storage) = &self.storage {
+                storage.stop(END_WITHIN / 3);
+            }
+            self.rtsp.into_iter().for_each(rtsp::Handle::stop);
+            self.streams.into_iter().for_each(Stream::join);
+            let _ = done.send(());
+        });
+        // A part that hangs (a driver, a dead disk) must not keep the daemon from ending; nor a second signal wait.
+        let looks = END_WITHIN.as_millis() / 20;
+        for _ in 0..looks {
+            let answer = ended.recv_timeout(Duration::from_millis(20));
+            if answer.is_ok() || shutdown.asked() == Some(Stop::Now) {
+                return;
+            }
+        }
+        tracing::warn!("a part of the daemon did not end in {END_WITHIN:?}: left behind");
+    }
+}
+
+/// What every part gets.
+struct Parts {
+    clock: Arc<dyn Clock>,
+    health: Health,
+    shutdown: Shutdown,
+}
+
+impl Parts {
+    fn storage(&self, plan: crate::plan::StoragePlan, whole: &Plan) -> Storage {
+        storage::start(storage::Setup {
+            plan,
+            first: whole.streams.first().map(|s| s.id.clone()),
+            clock: self.clock.clone(),
+            health: self.health.clone(),
+        })
+    }
+
+    fn rtsp(&self, plan: crate::plan::RtspPlan, streams: &[Stream]) -> rtsp::Handle {
+        rtsp::start(rtsp::Setup {
+            plan,
+            streams: streams.iter().enumerate().map(|(i, s)| s.served(i == 0)).collect(),
+            clock: self.clock.clone(),
+            health: self.health.clone(),
+            shutdown: self.shutdown.clone(),
+        })
+    }
+
+    /// Starts control, its doors and what systemd is told. Needs the context of the runtime.
+    fn open_doors(
+        &self,
+        plan: Plan,
+        streams: &[Stream],
+        heartbeat: Heartbeat,
+        rtsp: Option<&rtsp::Handle>,
+        systemd: Systemd,
+    ) {
+        let http = plan.http.clone();
+        // Nothing replaces the plan while the daemon runs; reload will.
+        let (_, plan) = watch::channel(Arc::new(plan));
+        let control = Control::new(control::Parts {
+            clock: self.clock.clone(),
+            health: self.health.clone(),
+            plan,
+            snapshots: Arc::new(stream::Snapshots::of(streams)),
+            heartbeat: heartbeat.clone(),
+        });
+        let recorders = streams.iter().filter_map(Stream::recorder).collect();
+        let (health, shutdown) = (self.health.clone(), self.shutdown.clone());
+        let door = Door { control: control.clone(), health, plan: http, shutdown, limits: Limits::default() };
+        task::task("http", crate::http::serve(door));
+        task::task("record-watch", watch_recorders(recorders, self.clock.clone(), self.shutdown.clone()));
+        task::task("control", supervise::beat(self.clock.clone(), heartbeat, self.shutdown.clone()));
+        let listening = rtsp.map(rtsp::Handle::listening);
+        let ready = move || listening.as_ref().is_none_or(|rtsp| rtsp.port().is_some());
+        let line = move || control.health().line();
+        task::task("announce", supervise::announce(systemd, self.shutdown.clone(), ready, line));
+    }
+}
+
+/// A recorder whose disk does not answer cannot say so itself.
+async fn watch_recorders(recorders: Vec<record::Handle>, clock: Arc<dyn Clock>, shutdown: Shutdown) {
+    let mut interval = tokio::time::interval(Duration::from_secs(1));
+    while shutdown.asked().is_none() {
+        interval.tick().await;
+        recorders.iter().for_each(|recorder| recorder.watch(clock.monotonic()));
+    }
+}
+
+fn control_watched(heartbeat: &Heartbeat) -> watchdog::Watched {
+    let heartbeat = heartbeat.clone();
+    watchdog::Watched { name: "control".into(), heartbeat, limit: CONTROL_LIMIT, running: Box::new(|| true) }
+}

@@ -1,0 +1,143 @@
+//! One stream with all its parts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::base::error::Chain;
+use crate::base::id::StreamId;
+use crate::control::{NoSnapshot, Snapshot, TakeSnapshot};
+use crate::hub::{Hub, PictureSlot};
+use crate::pipeline;
+use crate::plan::StreamPlan;
+use crate::sink::{record, rtsp, snapshot};
+use crate::storage::Storage;
+use crate::supervise::watchdog::Watched;
+
+use super::{END_WITHIN, Parts, find};
+
+/// A branch that is running and silent for so long has not helped itself: its own deadlines are half as long.
+const STUCK_AFTER: Duration = Duration::from_secs(20);
+
+/// A running stream.
+pub(super) struct Stream {
+    id: StreamId,
+    max_viewers: Option<u32>,
+    hub: Hub,
+    camera: pipeline::Handle,
+    record: Option<record::Handle>,
+    snapshot: snapshot::Handle,
+    snapshot_threads: Vec<JoinHandle<Option<()>>>,
+}
+
+impl Stream {
+    /// Starts the camera and its outlets.
+    pub(super) fn start(plan: &StreamPlan, parts: &Parts, storage: Option<&Storage>) -> Self {
+        let hub = Hub::new(parts.clock.clone());
+        let pictures = PictureSlot::new();
+        let camera = pipeline::start(pipeline::Setup {
+            plan: plan.clone(),
+            hub: hub.clone(),
+            pictures: pictures.clone(),
+            find: Arc::new(find::Devices),
+            clock: parts.clock.clone(),
+            health: parts.health.clone(),
+            shutdown: parts.shutdown.clone(),
+        });
+        let record = plan.record.clone().zip(storage).map(|(record, storage)| {
+            record::start(record::Setup {
+                stream: plan.id.clone(),
+                plan: record,
+                storage: storage.clone(),
+                hub: hub.clone(),
+                clock: parts.clock.clone(),
+                health: parts.health.clone(),
+            })
+        });
+        let (snapshot, snapshot_threads) = snapshot::start(snapshot::Setup {
+            stream: plan.id.clone(),
+            plan: plan.snapshot.clone(),
+            pictures,
+            keep: keep(plan.id.clone(), storage.cloned()),
+            clock: parts.clock.clone(),
+            health: parts.health.clone(),
+            shutdown: parts.shutdown.clone(),
+        });
+        let (id, max_viewers) = (plan.id.clone(), plan.max_viewers);
+        Self { id, max_viewers, hub, camera, record, snapshot, snapshot_threads }
+    }
+
+    /// The stream as the RTSP server sees it.
+    pub(super) fn served(&self, first: bool) -> rtsp::Served {
+        rtsp::Served { id: self.id.clone(), first, hub: self.hub.clone(), max_viewers: self.max_viewers }
+    }
+
+    /// The recorder, if the stream has one.
+    pub(super) fn recorder(&self) -> Option<record::Handle> {
+        self.record.clone()
+    }
+
+    /// What the watchdog watches. A branch that waits for its camera or its disk says so and is not judged.
+    pub(super) fn watched(&self, parts: &Parts) -> Vec<Watched> {
+        let watched = |branch: &str, heartbeat| {
+            let name = format!("{}/{branch}", self.id);
+            let (health, page) = (parts.health.clone(), name.clone());
+            let running = Box::new(move || health.is_running(&page));
+            Watched { name, heartbeat, limit: STUCK_AFTER, running }
+        };
+        let mut list = vec![watched("source", self.camera.frames.clone())];
+        list.push(watched("encode", self.camera.encoded.clone()));
+        list.extend(self.record.as_ref().map(|record| watched("record", record.heartbeat())));
+        list
+    }
+
+    /// Finishes the open segment.
+    pub(super) fn finish_recording(&self) {
+        if let Some(record) = &self.record
+            && !record.stop(END_WITHIN / 2)
+        {
+            tracing::warn!(stream = %self.id, "the open segment is left to the recovery at the next start");
+        }
+    }
+
+    /// Waits for the threads to end.
+    pub(super) fn join(self) {
+        self.camera.join();
+        for thread in self.snapshot_threads {
+            // A panic was logged where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn keep(stream: StreamId, storage: Option<Storage>) -> snapshot::Keep {
+    Box::new(move |snapshot| match &storage {
+        Some(storage) => {
+            let written = storage.write_image(&stream, &snapshot.jpeg, snapshot.taken);
+            written.map(drop).map_err(|e| Chain(&e).to_string())
+        }
+        None => Ok(()),
+    })
+}
+
+/// Snapshots on request, by stream.
+pub(super) struct Snapshots(BTreeMap<StreamId, snapshot::Handle>);
+
+impl Snapshots {
+    pub(super) fn of(streams: &[Stream]) -> Self {
+        Self(streams.iter().map(|s| (s.id.clone(), s.snapshot.clone())).collect())
+    }
+}
+
+impl TakeSnapshot for Snapshots {
+    fn snapshot(&self, stream: &StreamId) -> Result<Snapshot, NoSnapshot> {
+        let handle = self.0.get(stream).ok_or(NoSnapshot::NoPicture)?;
+        match handle.take(Duration::from_secs(1)) {
+            Ok(taken) => Ok(Snapshot { jpeg: taken.jpeg, taken_wall: taken.taken }),
+            Err(snapshot::Error::NoPicture) => Err(NoSnapshot::NoPicture),
+            Err(snapshot::Error::NoAnswer(_)) => Err(NoSnapshot::Late),
+            Err(e) => Err(NoSnapshot::Failed(Box::new(e))),
+        }
+    }
+}

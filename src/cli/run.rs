@@ -1,0 +1,94 @@
+//! `windhover run`: makes the Plan, prints it with the URLs, and runs it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::app;
+use crate::base::clock::SystemClock;
+use crate::base::error::Chain;
+use crate::base::log;
+use crate::config::Config;
+use crate::plan::{self, Plan};
+use crate::probe::Depth;
+use crate::supervise::systemd::Systemd;
+
+use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, resolve};
+
+/// Run the daemon: camera in, RTSP, recordings and snapshots out.
+///
+/// Refuses to start (exit 2) only for what the configuration itself gets wrong. A camera, disk, port or encoder that is
+/// not there is a fault: it is shown, tried again, and live video starts as soon as it can. SIGTERM or Ctrl-C finishes
+/// the open recording and ends within two seconds; a second one ends at once.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// What to log: off, error, warn, info, debug, trace, or by module as in "info,windhover::hub=debug".
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "WINDHOVER_LOG")]
+    log: String,
+}
+
+pub(super) fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
+    // First of all, while this is the only thread: it takes systemd's variables out of the environment.
+    let systemd = Systemd::from_environment().unwrap_or_else(|e| {
+        complain(&Chain(&e).to_string());
+        Systemd::default()
+    });
+    log::install(&args.log);
+    let (config, mut problems) = args.config.load();
+    if !problems.refuse() {
+        let resolution = resolve(&config, None, Depth::UntilOneWorks)?;
+        problems.add_unless_known(resolution.problems);
+        if !problems.refuse() {
+            problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+            prepare_home(&config);
+            announce(&resolution.plan);
+            app::run(app::Setup { plan: resolution.plan, clock: Arc::new(SystemClock), systemd })?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    complain(&problems.to_string());
+    Ok(ExitCode::from(EXIT_CONFIG))
+}
+
+/// The user's own data directory may be made whole; of a configured storage only the last directory is made, because a
+/// missing parent is most likely a disk that is not mounted.
+fn prepare_home(config: &Config) {
+    if config.settings.storage.path.is_some() {
+        return;
+    }
+    if let Some(parent) = config.directories.video.parent()
+        && let Err(e) = std::fs::create_dir_all(parent)
+    {
+        tracing::warn!("{} cannot be made: {e}", parent.display());
+    }
+}
+
+/// The Plan, and under it the URLs to open, with an address that works from this machine.
+fn announce(plan: &Plan) {
+    println!("{}", plan::text(plan).trim_end());
+    println!();
+    for stream in &plan.streams {
+        if let Some(rtsp) = &plan.rtsp {
+            println!("  rtsp://{}/{}", reachable(rtsp.listen), stream.id);
+        }
+        println!("  http://{}/api/v1/streams/{}/snapshot.jpg", reachable(plan.http.listen), stream.id);
+    }
+    println!("  http://{}/api/v1/health    or: windhover status", reachable(plan.http.listen));
+    if let Some(storage) = &plan.storage {
+        println!("  {}", storage.path.display());
+    }
+    println!();
+}
+
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        ip if !ip.is_unspecified() => ip,
+        // `[::]` answers IPv4 too.
+        _ => IpAddr::from([127, 0, 0, 1]),
+    };
+    SocketAddr::new(ip, listen.port())
+}
