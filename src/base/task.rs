@@ -32,3 +32,13 @@ where
     tracing::trace!(task = name, "starts");
     tokio::spawn(body)
 }
+
+/// Runs work that may block (encoding a picture, waiting for an answer) on a pool thread of the control runtime. The
+/// pool is shared and grows: whoever calls this bounds how much runs at once.
+pub fn blocking<T: Send + 'static>(
+    name: &'static str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tracing::trace!(task = name, "starts");
+    tokio::task::spawn_blocking(body)
+}

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use super::{Control, Error, report};
 use crate::base::health::Condition;
 use crate::base::id::StreamId;
+use crate::base::task;
 
 /// Snapshots made at the same time, over all askers. One JPEG of 720p costs some 5 ms of a core: two keep the
 /// camera's pipeline undisturbed on the two cores of the smallest board.
@@ -60,7 +61,7 @@ impl Control {
         let waiting = tokio::time::timeout(LIMIT / 2, self.0.snapshots.clone().acquire_owned());
         let place = waiting.await.map_err(|_| Error::Busy)?.expect("the semaphore is never closed");
         let (maker, id) = (Arc::clone(&self.0.parts.snapshots), stream.clone());
-        let thread = tokio::task::spawn_blocking(move || {
+        let thread = task::blocking("snapshot", move || {
             let made = maker.snapshot(&id);
             drop(place);
             made

@@ -154,7 +154,7 @@ async fn ready_status_and_stopping_are_announced() {
     let line = || "ok: live\nrunning".to_owned();
     let announcing = super::announce(systemd, shutdown.clone(), move || asked.load(Ordering::SeqCst), line);
     let announcing = task::task("announce", announcing);
-    let listening = tokio::task::spawn_blocking(move || {
+    let listening = task::blocking("listen", move || {
         assert_eq!(hear(&manager), "STATUS=ok: live running\n");
         ready.store(true, Ordering::SeqCst);
         assert_eq!(hear(&manager), "READY=1\n");
