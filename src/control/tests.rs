@@ -209,6 +209,8 @@ async fn a_maker_that_hangs_costs_the_asker_a_second_and_no_more_threads() {
     assert!(matches!(a, Err(Error::Late { .. })), "{a:?}");
     assert!(matches!(b, Err(Error::Late { .. })), "{b:?}");
     assert!(matches!(c, Err(Error::Busy)), "{c:?}");
+    let answer = ask().await;
+    assert!(matches!(answer, Err(Error::Busy)), "the threads that hang keep their places: {answer:?}");
     drop(release);
     let answer = ask().await;
     assert!(matches!(answer, Ok(Reply::Snapshot(_))), "{answer:?}");

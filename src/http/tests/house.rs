@@ -13,7 +13,7 @@ use crate::http::{Door, Limits, serve};
 use crate::plan::HttpPlan;
 
 /// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A door on its own runtime, as the daemon has it.
 pub(crate) struct House {

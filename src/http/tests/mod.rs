@@ -15,7 +15,7 @@ use crate::control::tests::picture;
 use crate::control::{NoSnapshot, Snapshot};
 
 pub(crate) mod house;
-use house::{Answer, House, wait_for};
+use house::{Answer, House, PATIENCE, wait_for};
 
 /// How many of these connections the server has left open.
 fn count_open(guests: &mut [TcpStream]) -> usize {
@@ -167,7 +167,11 @@ fn a_client_that_never_reads_loses_its_place() {
 
 #[test]
 fn three_hundred_connections_are_bounded_and_the_socket_stays_reachable() {
-    let house = House::open();
+    // The places must be kept by the limit, not freed by the time limit of silent guests.
+    let limits = Limits { header: PATIENCE * 10, ..Limits::default() };
+    let house = House::new(limits, || Ok(picture()));
+    house.await_condition("http", Condition::Running);
+    house.await_condition("http-socket", Condition::Running);
     let mut guests: Vec<TcpStream> = (0..300).map(|_| house.connect()).collect();
     let limit = Limits::default().tcp_connections;
     wait_for("all were seen", || house.counter("http", "connections") + house.counter("http", "refused") == 300);
