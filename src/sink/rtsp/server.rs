@@ -123,6 +123,7 @@ impl Server {
             Ok(_) => {
                 let port = u16::try_from(server.bound_port()).unwrap_or(address.port());
                 listening.set(port);
+                report.gauge("port", port.into());
                 report.set(Condition::Running, format!("listens on {}", std::net::SocketAddr::new(address.ip(), port)));
                 report.clear(FaultCode::RtspListen);
                 None
