@@ -33,7 +33,7 @@ mod read;
 use bytes::Bytes;
 
 pub use boxes::{closing_moov, fragment, head, mdat_header, mdat_size};
-pub use read::{Found, Leftover, read};
+pub use read::{Found, Leftover, mark_of, read};
 
 /// Ticks per second of every time in the file: a frame period of 24, 25, 30, 50 and 60 Hz is a whole number of them.
 pub const TIMESCALE: u32 = 90_000;

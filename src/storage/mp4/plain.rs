@@ -8,7 +8,7 @@ use mp4_atom::{Decode, Moov, StszSamples};
 ///
 /// # Errors
 /// If the boxes do not span the file, there is no moov behind the mdat, or a table points outside.
-pub fn samples(file: &[u8]) -> io::Result<Vec<&[u8]>> {
+pub(crate) fn samples(file: &[u8]) -> io::Result<Vec<&[u8]>> {
     let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let mut at = 0;
     let mut moov = None;

@@ -171,6 +171,13 @@ impl Reader<'_> {
     }
 }
 
+/// What a segment, open or finished, says of itself; `start` holds at least its first 512 bytes.
+pub fn mark_of(start: &[u8]) -> Option<Mark> {
+    let ftyp = usize::try_from(u32::from_be_bytes(*start.first_chunk()?)).ok()?;
+    let mark = start.get(ftyp..)?;
+    read_mark(mark.get(8..)?).filter(|_| mark[4..8] == *b"uuid")
+}
+
 fn read_mark(body: &[u8]) -> Option<Mark> {
     let rest = body.strip_prefix(&MARK)?.strip_prefix(&1u32.to_be_bytes())?;
     let (run, rest) = rest.split_first_chunk()?;

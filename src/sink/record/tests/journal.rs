@@ -1,0 +1,281 @@
+//! A disk that writes down every operation, and a model of what a power cut leaves of them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use crate::storage::disk::{Disk, DiskFile, Item};
+use crate::storage::mp4::{self, Found};
+
+/// One operation. Files are known by the number of their creation, whatever they are called later.
+#[derive(Debug, Clone)]
+pub(super) enum Op {
+    Create(PathBuf, usize),
+    Write { file: usize, at: u64, data: Vec<u8> },
+    SetLen(usize, u64),
+    /// With the number of pictures that are safe from now on.
+    Sync(usize, usize),
+    Rename(PathBuf, PathBuf),
+    SyncDir(PathBuf),
+    Link(PathBuf),
+    Remove(PathBuf),
+}
+
+impl Op {
+    pub(super) fn kind(&self) -> String {
+        match self {
+            Op::Write { at, data, .. } => format!("write {} at {at}", data.len()),
+            other => format!("{other:?}"),
+        }
+    }
+}
+
+/// Files in memory: what a state is made of, and what recovery works on. Implements exactly the durable-in-order
+/// semantics of no crash at all; crashes are made by `states`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Files {
+    pub(super) names: BTreeMap<PathBuf, usize>,
+    pub(super) contents: BTreeMap<usize, Vec<u8>>,
+}
+
+impl Files {
+    pub(super) fn content(&self, path: &Path) -> &[u8] {
+        &self.contents[&self.names[path]]
+    }
+
+    pub(super) fn apply(&mut self, op: &Op) {
+        match op {
+            Op::Create(path, file) => {
+                self.names.insert(path.clone(), *file);
+                self.contents.entry(*file).or_default();
+            }
+            Op::Write { file, at, data } => {
+                let content = self.contents.entry(*file).or_default();
+                let (at, end) = (*at as usize, *at as usize + data.len());
+                // What was never written reads as zeros.
+                content.resize(content.len().max(end), 0);
+                content[at..end].copy_from_slice(data);
+            }
+            Op::SetLen(file, len) => self.contents.entry(*file).or_default().resize(*len as usize, 0),
+            Op::Rename(from, to) => {
+                if let Some(file) = self.names.remove(from) {
+                    self.names.insert(to.clone(), file);
+                }
+            }
+            Op::Remove(path) => {
+                self.names.remove(path);
+            }
+            Op::Sync(..) | Op::SyncDir(_) | Op::Link(_) => {}
+        }
+    }
+}
+
+/// The disk. Works in memory, or passes everything on to a real one too.
+#[derive(Clone, Default)]
+pub(super) struct Journal {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    files: Files,
+    ops: Vec<Op>,
+}
+
+impl Journal {
+    /// A disk that begins with `files`.
+    pub(super) fn with(files: Files) -> Self {
+        Self { inner: Arc::new(Mutex::new(Inner { files, ops: Vec::new() })) }
+    }
+
+    pub(super) fn ops(&self) -> Vec<Op> {
+        self.inner.lock().unwrap().ops.clone()
+    }
+
+    pub(super) fn files(&self) -> Files {
+        self.inner.lock().unwrap().files.clone()
+    }
+
+    fn op(&self, op: Op) {
+        let mut inner = self.inner.lock().unwrap();
+        inner.files.apply(&op);
+        inner.ops.push(op);
+    }
+
+    fn file(&self, number: usize) -> Box<dyn DiskFile> {
+        Box::new(JournalFile { journal: self.clone(), number })
+    }
+}
+
+fn not_found() -> io::Error {
+    io::Error::from(io::ErrorKind::NotFound)
+}
+
+impl Disk for Journal {
+    fn make_dirs(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let number = {
+            let inner = self.inner.lock().unwrap();
+            assert!(!inner.files.names.contains_key(path), "{path:?} exists");
+            inner.files.contents.len()
+        };
+        self.op(Op::Create(path.to_owned(), number));
+        Ok(self.file(number))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let number = self.inner.lock().unwrap().files.names.get(path).copied();
+        number.map(|number| self.file(number)).ok_or_else(not_found)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.op(Op::Rename(from.to_owned(), to.to_owned()));
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.op(Op::SyncDir(dir.to_owned()));
+        Ok(())
+    }
+
+    fn switch_link(&self, target: &Path, link: &Path) -> io::Result<()> {
+        self.op(Op::Link(link.parent().unwrap().join(target)));
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.op(Op::Remove(path.to_owned()));
+        Ok(())
+    }
+
+    fn list(&self, _: &Path) -> io::Result<Vec<Item>> {
+        Ok(Vec::new())
+    }
+
+    fn size(&self, path: &Path) -> io::Result<u64> {
+        let inner = self.inner.lock().unwrap();
+        inner.files.names.get(path).map(|n| inner.files.contents[n].len() as u64).ok_or_else(not_found)
+    }
+
+    fn free(&self) -> io::Result<u64> {
+        Ok(1 << 40)
+    }
+}
+
+struct JournalFile {
+    journal: Journal,
+    number: usize,
+}
+
+impl DiskFile for JournalFile {
+    fn write_at(&mut self, data: &[u8], at: u64) -> io::Result<()> {
+        self.journal.op(Op::Write { file: self.number, at, data: data.to_vec() });
+        Ok(())
+    }
+
+    fn read_at(&self, data: &mut [u8], at: u64) -> io::Result<()> {
+        let inner = self.journal.inner.lock().unwrap();
+        let content = &inner.files.contents[&self.number];
+        let part = content.get(at as usize..at as usize + data.len());
+        data.copy_from_slice(part.ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))?);
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.journal.inner.lock().unwrap().files.contents[&self.number].len() as u64)
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.journal.op(Op::SetLen(self.number, len));
+        Ok(())
+    }
+
+    fn datasync(&mut self) -> io::Result<()> {
+        // What was safe before stays safe while the closing moov is appended and the header switched.
+        let pictures = match mp4::read(self).unwrap() {
+            Found::Fragments(found) => found.samples.len(),
+            _ => usize::MAX,
+        };
+        self.journal.op(Op::Sync(self.number, pictures));
+        Ok(())
+    }
+}
+
+/// A state that a power cut may leave.
+pub(super) struct State {
+    pub(super) files: Files,
+    /// Operations issued before the cut.
+    pub(super) after: usize,
+    /// True if every operation issued had been carried out.
+    pub(super) whole: bool,
+}
+
+/// Hands to `see` every state that a power cut after the first `after` operations may leave: what was flushed is
+/// there; of the rest, any subset, and any one write of it torn in any of several ways.
+pub(super) fn states(before: &Files, ops: &[Op], after: usize, mut see: impl FnMut(State)) {
+    let loose: Vec<usize> = (0..after).filter(|i| !is_durable(ops, *i, after)).collect();
+    assert!(loose.len() <= 4, "operations pile up unflushed: {loose:?}");
+    for subset in 0..1u32 << loose.len() {
+        let applied = |i: usize| loose.iter().position(|l| *l == i).is_none_or(|bit| subset >> bit & 1 == 1);
+        let build = |replace: Option<(usize, &Op)>| {
+            let mut files = before.clone();
+            for (i, op) in ops.iter().enumerate().take(after) {
+                match replace {
+                    Some((at, torn)) if at == i => files.apply(torn),
+                    _ if applied(i) => files.apply(op),
+                    _ => {}
+                }
+            }
+            files
+        };
+        see(State { files: build(None), after, whole: subset == (1 << loose.len()) - 1 });
+        for i in loose.iter().copied().filter(|i| applied(*i)) {
+            for torn in tears(&ops[i]) {
+                see(State { files: build(Some((i, &torn))), after, whole: false });
+            }
+        }
+    }
+}
+
+fn is_durable(ops: &[Op], i: usize, after: usize) -> bool {
+    let later = &ops[i + 1..after];
+    match &ops[i] {
+        Op::Write { file, .. } | Op::SetLen(file, _) => later.iter().any(|op| matches!(op, Op::Sync(f, _) if f == file)),
+        Op::Create(path, _) | Op::Rename(_, path) | Op::Remove(path) => {
+            later.iter().any(|op| matches!(op, Op::SyncDir(dir) if path.parent() == Some(dir)))
+        }
+        Op::Sync(..) | Op::SyncDir(_) | Op::Link(_) => true,
+    }
+}
+
+/// A write that did not get to its end: cut off at some byte; its size there but its bytes still zero; a sector or a
+/// page of it missing; only its end there.
+fn tears(op: &Op) -> Vec<Op> {
+    let Op::Write { file, at, data } = op else { return Vec::new() };
+    let len = data.len();
+    let mut torn = Vec::new();
+    let mut push = |at: u64, data: Vec<u8>| torn.push(Op::Write { file: *file, at, data });
+    let mut cuts = vec![1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 100, 512, len / 3, len / 2, 4096, len.saturating_sub(29), len - 1];
+    cuts.retain(|cut| *cut > 0 && *cut < len);
+    cuts.sort_unstable();
+    cuts.dedup();
+    for cut in cuts {
+        push(*at, data[..cut].to_vec());
+        if len > 16 {
+            let mut zeroed = vec![0; cut];
+            zeroed.extend(&data[cut..]);
+            push(*at, zeroed);
+            let mut hole = data.clone();
+            hole[cut..(cut + 512).min(len)].fill(0);
+            push(*at, hole);
+            let mut tail = data[..cut].to_vec();
+            tail.resize(len, 0);
+            push(*at, tail);
+        }
+    }
+    torn
+}

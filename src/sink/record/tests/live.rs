@@ -1,0 +1,1 @@
+//! The recorder with its threads, on real files.

@@ -1,0 +1,5 @@
+mod crash;
+mod film;
+mod journal;
+mod live;
+mod players;
