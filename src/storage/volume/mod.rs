@@ -48,6 +48,14 @@ struct State {
     images: BTreeMap<StreamId, (u32, u32)>,
 }
 
+impl Drop for Volume {
+    /// Unlocks by name: a lock ends with its last descriptor, and a child process that is just being started holds a
+    /// copy of every descriptor until it executes its program.
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl Volume {
     /// Opens the directory at `path`, which must be absolute. Makes it, with a marker, if it is absent and the
     /// directory above it is there, or if it is empty; `wall` is written into the marker. Returns the files that a
