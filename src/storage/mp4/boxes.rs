@@ -48,17 +48,19 @@ pub fn fragment(
         let bytes = u32::try_from(nals.iter().map(|n| n.len() + 4).sum::<usize>()).map_err(|_| too_large())?;
         let next = pictures.get(i + 1).map(|(_, next, _)| next.saturating_sub(*time));
         let duration = next.map_or(track.period, |d| u32::try_from(d).unwrap_or(u32::MAX));
-        let flags = if *keyframe { KEYFRAME } else { NO_KEYFRAME };
-        entries.push(TrunEntry { duration: Some(duration), size: Some(bytes), flags: Some(flags), cts: None });
+        // Only the first can be a keyframe: one closes the fragment before it.
+        let flags = (i == 0).then_some(if *keyframe { KEYFRAME } else { NO_KEYFRAME });
+        entries.push(TrunEntry { duration: Some(duration), size: Some(bytes), flags, cts: None });
         samples.push(Sample { at: position, bytes, time: *time, keyframe: *keyframe });
         position += u64::from(bytes);
     }
     let base = pictures.first().map_or(0, |(_, time, _)| *time);
-    let mut out = Vec::new();
-    moof(number, base, 0, entries.clone()).encode(&mut out)?;
-    let data = out.len() + 8;
-    out.clear();
-    moof(number, base, i32::try_from(data).map_err(|_| too_large())?, entries).encode(&mut out)?;
+    let mut measured = Vec::new();
+    moof(number, base, 0, entries.clone()).encode(&mut measured)?;
+    let index = measured.len();
+    let mut out = padding(at, index as u64);
+    let data = out.len() + index + 8;
+    moof(number, base, i32::try_from(index + 8).map_err(|_| too_large())?, entries).encode(&mut out)?;
     out.extend(u32::try_from(position + 8).map_err(|_| too_large())?.to_be_bytes());
     out.extend(b"mdat");
     for nal in pictures.iter().flat_map(|(nals, ..)| nals) {
@@ -69,6 +71,22 @@ pub fn fragment(
     let sum = crc32(&[&out]);
     put_check(&mut out, sum);
     Ok((out, samples))
+}
+
+/// A `free` box that moves an index of `len` bytes out of the way of a sector boundary, or, if it is larger than a
+/// sector, of a page boundary. ffmpeg (5.1) refuses a file with a moof that is cut off in the middle, and disks and
+/// kernels cut at such boundaries only.
+fn padding(at: u64, len: u64) -> Vec<u8> {
+    let unit = if len <= 512 { 512 } else { 4096 };
+    if at % unit + len <= unit {
+        return Vec::new();
+    }
+    let to_boundary = unit - at % unit;
+    let pad = if to_boundary < 8 { to_boundary + unit } else { to_boundary };
+    let mut out = u32::try_from(pad).expect("at most a page and a box").to_be_bytes().to_vec();
+    out.extend(b"free");
+    out.resize(usize::try_from(pad).expect("at most a page and a box"), 0);
+    out
 }
 
 /// The moov of the finished file.
@@ -109,7 +127,12 @@ fn put_check(out: &mut Vec<u8>, sum: u32) {
 }
 
 fn moof(number: u32, base: u64, data_offset: i32, entries: Vec<TrunEntry>) -> Moof {
-    let tfhd = Tfhd { track_id: TRACK_ID, default_base_is_moof: true, ..Tfhd::default() };
+    let tfhd = Tfhd {
+        track_id: TRACK_ID,
+        default_sample_flags: Some(NO_KEYFRAME),
+        default_base_is_moof: true,
+        ..Tfhd::default()
+    };
     let trun = Trun { data_offset: Some(data_offset), samples: entries.into() };
     let tfdt = Tfdt { base_media_decode_time: base };
     let traf = Traf { tfhd, tfdt: Some(tfdt), trun: vec![trun], ..Traf::default() };
@@ -231,6 +254,22 @@ mod tests {
         assert_eq!(&head[at..at + 8], b"\0\0\0\x10free");
         assert!(at + RESERVE_LEN <= 512, "{at}");
         assert_eq!(&head[at + RESERVE_LEN + 4..][..4], b"moov");
+    }
+
+    #[test]
+    fn an_index_crosses_no_boundary_at_which_a_write_is_torn() {
+        for (at, len, pad) in [
+            (0, 512, 0),
+            (100, 412, 0),
+            (100, 413, 412),
+            (505, 200, 519),
+            (504, 200, 8),
+            (512, 600, 0),
+            (4000, 600, 96),
+            (4090, 600, 4102),
+        ] {
+            assert_eq!(padding(at, len).len(), pad, "{at} {len}");
+        }
     }
 
     #[test]

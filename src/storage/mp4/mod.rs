@@ -3,7 +3,7 @@
 //! While a segment is written:
 //!
 //! ```text
-//! ftyp │ uuid mark │ free (16 bytes) │ moov with mvex │ uuid check │ { moof │ mdat │ uuid check } ...
+//! ftyp │ uuid mark │ free (16 bytes) │ moov with mvex │ uuid check │ { (free) │ moof │ mdat │ uuid check } ...
 //! ```
 //!
 //! When it is finished, a plain MP4 that every player opens:

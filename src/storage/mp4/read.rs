@@ -156,17 +156,24 @@ impl Reader<'_> {
     }
 
     fn fragment(&self, at: u64) -> io::Result<Option<(Vec<Sample>, u64)>> {
-        let Some((moof, kind)) = self.whole_box(at, MAX_INDEX)? else { return Ok(None) };
-        let Some((mdat, data_kind)) = self.whole_box(at + moof, MAX_FRAGMENT)? else { return Ok(None) };
+        let mut index = at;
+        let Some((mut moof, mut kind)) = self.whole_box(index, MAX_INDEX)? else { return Ok(None) };
+        if kind == *b"free" {
+            index += moof;
+            let Some(next) = self.whole_box(index, MAX_INDEX)? else { return Ok(None) };
+            (moof, kind) = next;
+        }
+        let Some((mdat, data_kind)) = self.whole_box(index + moof, MAX_FRAGMENT)? else { return Ok(None) };
         if kind != *b"moof" || data_kind != *b"mdat" {
             return Ok(None);
         }
-        let end = at + moof + mdat;
+        let end = index + moof + mdat;
         let data = self.bytes(at, end)?;
         if !self.checked(end, &[&data])? {
             return Ok(None);
         }
-        let samples = Moof::decode(&mut data.as_slice()).ok().and_then(|moof| samples_of(&moof, at, end));
+        let mut body = &data[usize::try_from(index - at).expect("a part of data")..];
+        let samples = Moof::decode(&mut body).ok().and_then(|moof| samples_of(&moof, index, end));
         Ok(samples.map(|samples| (samples, end + CHECK_LEN as u64)))
     }
 }
@@ -209,12 +216,13 @@ fn track_of(moov: &Moov) -> Option<Track> {
 fn samples_of(moof: &Moof, at: u64, end: u64) -> Option<Vec<Sample>> {
     let traf = moof.traf.first()?;
     let trun = traf.trun.first()?;
+    let others = traf.tfhd.default_sample_flags;
     let mut position = at + u64::try_from(trun.data_offset?).ok()?;
     let mut time = traf.tfdt.as_ref()?.base_media_decode_time;
     let mut samples = Vec::with_capacity(trun.samples.len());
     for entry in &trun.samples {
         let (bytes, duration) = (entry.size?, entry.duration?);
-        samples.push(Sample { at: position, bytes, time, keyframe: entry.flags? & 0x0001_0000 == 0 });
+        samples.push(Sample { at: position, bytes, time, keyframe: entry.flags.or(others)? & 0x0001_0000 == 0 });
         position += u64::from(bytes);
         time += u64::from(duration);
     }

@@ -12,7 +12,11 @@ use crate::storage::mp4::{self, Found};
 #[derive(Debug, Clone)]
 pub(super) enum Op {
     Create(PathBuf, usize),
-    Write { file: usize, at: u64, data: Vec<u8> },
+    Write {
+        file: usize,
+        at: u64,
+        data: Vec<u8>,
+    },
     SetLen(usize, u64),
     /// With the number of pictures that are safe from now on.
     Sync(usize, usize),
@@ -210,8 +214,8 @@ pub(super) struct State {
     pub(super) files: Files,
     /// Operations issued before the cut.
     pub(super) after: usize,
-    /// True if every operation issued had been carried out.
-    pub(super) whole: bool,
+    /// True if no write is torn but at the boundary of a sector, where disks and kernels tear them.
+    pub(super) plausible: bool,
 }
 
 /// Hands to `see` every state that a power cut after the first `after` operations may leave: what was flushed is
@@ -232,10 +236,10 @@ pub(super) fn states(before: &Files, ops: &[Op], after: usize, mut see: impl FnM
             }
             files
         };
-        see(State { files: build(None), after, whole: subset == (1 << loose.len()) - 1 });
+        see(State { files: build(None), after, plausible: true });
         for i in loose.iter().copied().filter(|i| applied(*i)) {
-            for torn in tears(&ops[i]) {
-                see(State { files: build(Some((i, &torn))), after, whole: false });
+            for (torn, plausible) in tears(&ops[i]) {
+                see(State { files: build(Some((i, &torn))), after, plausible });
             }
         }
     }
@@ -244,7 +248,9 @@ pub(super) fn states(before: &Files, ops: &[Op], after: usize, mut see: impl FnM
 fn is_durable(ops: &[Op], i: usize, after: usize) -> bool {
     let later = &ops[i + 1..after];
     match &ops[i] {
-        Op::Write { file, .. } | Op::SetLen(file, _) => later.iter().any(|op| matches!(op, Op::Sync(f, _) if f == file)),
+        Op::Write { file, .. } | Op::SetLen(file, _) => {
+            later.iter().any(|op| matches!(op, Op::Sync(f, _) if f == file))
+        }
         Op::Create(path, _) | Op::Rename(_, path) | Op::Remove(path) => {
             later.iter().any(|op| matches!(op, Op::SyncDir(dir) if path.parent() == Some(dir)))
         }
@@ -252,29 +258,28 @@ fn is_durable(ops: &[Op], i: usize, after: usize) -> bool {
     }
 }
 
-/// A write that did not get to its end: cut off at some byte; its size there but its bytes still zero; a sector or a
-/// page of it missing; only its end there.
-fn tears(op: &Op) -> Vec<Op> {
+/// A write that did not get to its end: cut off at some byte; its size there but its bytes still zero; a sector of it
+/// missing; only its end there. With each, whether it was torn at the boundary of a sector.
+fn tears(op: &Op) -> Vec<(Op, bool)> {
     let Op::Write { file, at, data } = op else { return Vec::new() };
     let len = data.len();
-    let mut torn = Vec::new();
-    let mut push = |at: u64, data: Vec<u8>| torn.push(Op::Write { file: *file, at, data });
-    let mut cuts = vec![1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 100, 512, len / 3, len / 2, 4096, len.saturating_sub(29), len - 1];
-    cuts.retain(|cut| *cut > 0 && *cut < len);
+    let to_sector = 512 - *at as usize % 512;
+    let sectors = [0, 1, 2, 8, len / 1024].map(|n| to_sector + n * 512);
+    let bytes = [1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 100, 512, len / 3, len / 2, len.saturating_sub(29), len - 1];
+    let mut cuts: Vec<usize> = sectors.into_iter().chain(bytes).filter(|cut| (1..len).contains(cut)).collect();
     cuts.sort_unstable();
     cuts.dedup();
+    let mut torn = Vec::new();
     for cut in cuts {
-        push(*at, data[..cut].to_vec());
+        let plausible = cut % 512 == to_sector % 512;
+        let mut push = |data: Vec<u8>| torn.push((Op::Write { file: *file, at: *at, data }, plausible));
+        push(data[..cut].to_vec());
         if len > 16 {
-            let mut zeroed = vec![0; cut];
-            zeroed.extend(&data[cut..]);
-            push(*at, zeroed);
+            push([vec![0; cut], data[cut..].to_vec()].concat());
             let mut hole = data.clone();
             hole[cut..(cut + 512).min(len)].fill(0);
-            push(*at, hole);
-            let mut tail = data[..cut].to_vec();
-            tail.resize(len, 0);
-            push(*at, tail);
+            push(hole);
+            push([data[..cut].to_vec(), vec![0; len - cut]].concat());
         }
     }
     torn
