@@ -94,6 +94,18 @@ pub fn start(setup: Setup) -> Storage {
 }
 
 impl Storage {
+    /// A storage that is always there, kept by nobody.
+    #[cfg(test)]
+    pub(crate) fn for_test(volume: Arc<Volume>) -> Self {
+        Self(Arc::new(Shared {
+            images: 3,
+            path: volume.path().to_owned(),
+            heartbeat: Heartbeat::new(),
+            slot: Mutex::new(Slot { volume: Some(volume), stopped: true, ..Slot::default() }),
+            changed: Condvar::new(),
+        }))
+    }
+
     /// The volume, if it is there now.
     pub fn volume(&self) -> Option<Arc<Volume>> {
         self.0.lock().volume.clone()

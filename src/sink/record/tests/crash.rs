@@ -215,7 +215,7 @@ fn ffmpeg_and_gstreamer_play_every_step() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("state.mp4");
     let mut count = 0;
-    let mut seen = BTreeSet::new();
+    let mut seen = BTreeSet::<Vec<u8>>::new();
     let end = ops.iter().position(|op| matches!(op, Op::Create(_, 1))).unwrap();
     for after in 1..=end {
         let promises = promises(&ops, after);
