@@ -14,7 +14,7 @@ use crate::plan::inventory::Inventory;
 use crate::plan::{self, Plan};
 use crate::probe::Depth;
 
-use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, resolve};
+use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, resolve, world};
 
 /// Say what would run and why, or everything that is wrong, each with its place. Exit 0 or 2.
 ///
@@ -48,8 +48,13 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
     }
     let (config, mut problems) = args.config.load();
     let given = args.inventory.as_deref().map(read_inventory).transpose()?;
+    // The saved inventory of another machine says nothing about the ports and disks of this one.
+    let here = given.is_none();
     let resolution = resolve(&config, given, Depth::All)?;
     problems.add_unless_known(resolution.problems);
+    if here {
+        problems.add_unless_known(world::problems(&config, &resolution.plan));
+    }
     if args.json {
         let answer = Answer { plan: &resolution.plan, problems: &problems };
         println!("{}", serde_json::to_string_pretty(&answer).expect("a Plan is plain data"));

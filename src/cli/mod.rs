@@ -8,6 +8,7 @@ mod probe;
 mod run;
 mod self_test;
 mod status;
+mod world;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -111,11 +111,12 @@ impl Problems {
         }
     }
 
-    /// Adds those of `more` whose key has no problem yet: a value that could not be read was replaced by its default,
-    /// and what the world says about that default would only mislead.
+    /// Adds those of `more` whose key has no problem of the configuration: a value that could not be read was replaced by
+    /// its default, and what the world says about that default would only mislead.
     pub fn add_unless_known(&mut self, more: Problems) {
+        let misread: Vec<String> = self.0.iter().filter(|p| p.class == Class::Config).map(|p| p.key.clone()).collect();
         for problem in more.0 {
-            if problem.key.is_empty() || !self.0.iter().any(|p| p.key == problem.key) {
+            if problem.key.is_empty() || !misread.contains(&problem.key) {
                 self.push(problem);
             }
         }
@@ -193,8 +194,10 @@ mod tests {
         all.push(Problem::config(Place::Default, "stream[0].size", "no size"));
         let mut more = Problems::default();
         more.push(Problem::world(Place::Default, "stream[0].size", "the camera cannot do 1280x720"));
-        more.push(Problem::world(Place::Machine, "", "port taken"));
+        more.push(Problem::world(Place::Machine, "stream[0]", "jpegdec is not installed"));
+        more.push(Problem::world(Place::Machine, "stream[0]", "jpegenc is not installed"));
         all.add_unless_known(more);
-        assert_eq!(all.len(), 2);
+        let keys: Vec<_> = all.iter().map(|p| p.key.as_str()).collect();
+        assert_eq!(keys, ["stream[0].size", "stream[0]", "stream[0]"]);
     }
 }

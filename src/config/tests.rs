@@ -41,13 +41,13 @@ fn problems_of(text: &str) -> Vec<String> {
 
 #[test]
 fn nothing_configured_is_a_laptop() {
-    let (config, problems) = load(&Inputs { environment: env(&[("HOME", "/home/a")]), ..Inputs::default() });
+    let (config, problems) = load(&Inputs { environment: env(&[("HOME", "/u/ann")]), ..Inputs::default() });
     assert_eq!(problems.to_string(), "");
     assert!(config.settings.rtsp.listen.ip().is_loopback() && config.settings.http.listen.ip().is_loopback());
     assert_eq!(config.settings.stream.len(), 1);
     assert_eq!(config.settings.stream[0].source.kind, SourceKind::Auto);
-    assert_eq!(config.storage_path(), Path::new("/home/a/.local/share/windhover/video"));
-    assert_eq!(config.socket(), Path::new("/home/a/.local/state/windhover/api.sock"));
+    assert_eq!(config.storage_path(), Path::new("/u/ann/.local/share/windhover/video"));
+    assert_eq!(config.socket(), Path::new("/u/ann/.local/state/windhover/api.sock"));
 }
 
 #[test]

@@ -82,7 +82,9 @@ fn package_advice(element: &str) -> String {
     let package = match element {
         "x264enc" => "gstreamer1.0-plugins-ugly",
         "openh264enc" | "h264parse" | "jpegparse" => "gstreamer1.0-plugins-bad",
-        "v4l2src" | "jpegdec" | "jpegenc" | "rtph264pay" | "rtpbin" | "udpsink" => "gstreamer1.0-plugins-good",
+        "v4l2src" | "jpegdec" | "jpegenc" | "rtph264pay" | "rtpbin" | "udpsink" | "videoflip" => {
+            "gstreamer1.0-plugins-good"
+        }
         "videotestsrc" | "videoconvert" | "videoscale" | "videorate" | "appsrc" | "appsink" | "decodebin3" => {
             "gstreamer1.0-plugins-base"
         }

@@ -1,0 +1,222 @@
+//! What `check` finds wrong with the world around a Plan: ports, the socket, clips, storage, missing plugins. Nothing is
+//! changed and nothing stays open.
+
+use std::fs::File;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use crate::base::error::Chain;
+use crate::config::Config;
+use crate::config::problem::{Problem, Problems};
+use crate::media::format::{Flip, PixelFormat};
+use crate::plan::{Plan, SourceKind, StreamPlan};
+use crate::storage::Volume;
+
+/// Everything that is wrong.
+pub(super) fn problems(config: &Config, plan: &Plan) -> Problems {
+    let mut world = World { config, problems: Problems::default() };
+    world.socket(&plan.http.socket);
+    let owner = if world.problems.is_empty() { "another program holds it" } else { "the running daemon may hold it" };
+    if let Some(rtsp) = &plan.rtsp {
+        world.port("rtsp.listen", rtsp.listen, owner);
+    }
+    world.port("http.listen", plan.http.listen, owner);
+    for (n, stream) in plan.streams.iter().enumerate() {
+        world.clips(stream, n);
+        world.plugins(stream, n, plan.rtsp.is_some());
+    }
+    if let Some(storage) = &plan.storage {
+        world.storage(&storage.path);
+    }
+    world.problems
+}
+
+struct World<'a> {
+    config: &'a Config,
+    problems: Problems,
+}
+
+impl World<'_> {
+    fn problem(&mut self, key: &str, message: String, advice: &str) {
+        let place = self.config.origins.place(key);
+        self.problems.push(Problem::world(place, key, message).advise(advice));
+    }
+
+    fn socket(&mut self, path: &Path) {
+        // A socket that nobody answers is the rest of a killed daemon, and replaced.
+        if UnixStream::connect(path).is_ok() {
+            let message = format!("a daemon answers at {} already", path.display());
+            self.problem("http.socket", message, "stop it, or give this one another socket: http.socket");
+        }
+    }
+
+    fn port(&mut self, key: &str, listen: SocketAddr, owner: &str) {
+        let bound = match TcpListener::bind(listen) {
+            // A kernel without IPv6 knows no [::]; what is meant is "everywhere".
+            Err(e) if e.raw_os_error() == Some(libc::EAFNOSUPPORT) && listen.ip().is_unspecified() => {
+                TcpListener::bind((Ipv4Addr::UNSPECIFIED, listen.port()))
+            }
+            bound => bound,
+        };
+        let Err(e) = bound else { return };
+        let (message, advice) = match e.kind() {
+            io::ErrorKind::AddrInUse => (
+                format!("port {} is taken: {owner}", listen.port()),
+                format!("\"ss -ltnp\" says who; or choose another port: {key}"),
+            ),
+            io::ErrorKind::AddrNotAvailable => {
+                (format!("this machine has no address {}", listen.ip()), "\"ip address\" lists its addresses".into())
+            }
+            io::ErrorKind::PermissionDenied => {
+                (format!("port {} needs privileges", listen.port()), "choose one above 1023".into())
+            }
+            _ => (format!("cannot listen on {listen}: {e}"), String::new()),
+        };
+        self.problem(key, message, &advice);
+    }
+
+    fn clips(&mut self, stream: &StreamPlan, n: usize) {
+        let SourceKind::File { paths } = &stream.source.kind else { return };
+        for path in paths {
+            let opened = File::open(path).and_then(|file| file.metadata());
+            let message = match opened {
+                Ok(metadata) if metadata.is_file() && metadata.len() > 0 => continue,
+                Ok(metadata) if metadata.is_file() => format!("the clip {} is empty", path.display()),
+                Ok(_) => format!("the clip {} is no file", path.display()),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => format!("the clip {} is not found", path.display()),
+                Err(e) => format!("the clip {} cannot be read: {e}", path.display()),
+            };
+            self.problem(&format!("stream[{n}].source.path"), message, "");
+        }
+    }
+
+    /// Elements that a stream needs besides its encoder, which the Plan speaks of.
+    fn plugins(&mut self, stream: &StreamPlan, n: usize, rtsp: bool) {
+        for element in needed(stream, rtsp) {
+            if let Err(e) = crate::gst::make(element, "check") {
+                self.problem(&format!("stream[{n}]"), Chain(&e).to_string(), "");
+            }
+        }
+    }
+
+    fn storage(&mut self, path: &Path) {
+        // The user's own data directory is made at the start, parents included; a configured one is not.
+        let own = self.config.settings.storage.path.is_none();
+        if own && !path.parent().is_some_and(Path::exists) {
+            return;
+        }
+        if let Err(e) = Volume::inspect(path) {
+            self.problem("storage.path", Chain(&e).to_string(), "");
+        }
+    }
+}
+
+fn needed(stream: &StreamPlan, rtsp: bool) -> Vec<&'static str> {
+    let mut all = vec!["appsrc", "appsink", "videoconvert", "h264parse"];
+    match &stream.source.kind {
+        SourceKind::Test => all.push("videotestsrc"),
+        SourceKind::File { .. } => all.push("decodebin3"),
+        SourceKind::V4l2 { format, .. } => {
+            all.push("v4l2src");
+            // While no camera is there, it may turn out to be one that sends JPEG.
+            if format.as_ref().is_none_or(|format| format.value == PixelFormat::MJPEG) {
+                all.push("jpegdec");
+            }
+        }
+    }
+    if stream.source.flip != Flip::None {
+        all.push("videoflip");
+    }
+    if stream.snapshot.is_some() {
+        all.push("jpegenc");
+    }
+    if rtsp {
+        all.extend(["rtph264pay", "rtpbin", "udpsink"]);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::config::{Environment, Inputs, load};
+    use crate::plan::inventory::Inventory;
+    use crate::plan::{board, resolve};
+
+    /// Problems of the world with these variables set, as "key: message".
+    fn wrong(dir: &Path, variables: &[(&str, &str)]) -> Vec<String> {
+        let mut environment: Environment =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        environment.insert("HOME".into(), dir.display().to_string());
+        for name in ["WINDHOVER_RTSP__LISTEN", "WINDHOVER_HTTP__LISTEN"] {
+            environment.entry(name.into()).or_insert("127.0.0.1:0".into());
+        }
+        let (config, problems) = load(&Inputs { environment, ..Inputs::default() });
+        assert_eq!(problems.to_string(), "");
+        let (board, _) = board(&config, &[]);
+        crate::gst::init().unwrap();
+        let plan = resolve(&config, &board, &Inventory::default()).plan;
+        problems_of(&super::problems(&config, &plan))
+    }
+
+    fn problems_of(problems: &Problems) -> Vec<String> {
+        assert!(!problems.refuse(), "the world never keeps run from starting");
+        problems.iter().map(|p| format!("{}: {}", p.key, p.message)).collect()
+    }
+
+    #[test]
+    fn an_untouched_home_is_fine() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(wrong(dir.path(), &[]).is_empty());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "check makes nothing");
+    }
+
+    #[test]
+    fn ports_sockets_clips_and_storage_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let socket = dir.path().join("api.sock");
+        let _daemon = UnixListener::bind(&socket).unwrap();
+        let missing = dir.path().join("no/where");
+        let found = wrong(
+            dir.path(),
+            &[
+                ("WINDHOVER_RTSP__LISTEN", &format!("127.0.0.1:{port}")),
+                ("WINDHOVER_HTTP__SOCKET", &socket.display().to_string()),
+                ("CAMERA", &dir.path().join("clip.mp4").display().to_string()),
+                ("WINDHOVER_STORAGE__PATH", &missing.display().to_string()),
+            ],
+        );
+        let starts = [
+            format!("http.socket: a daemon answers at {} already", socket.display()),
+            format!("rtsp.listen: port {port} is taken: the running daemon may hold it"),
+            format!("stream[0].source.path: the clip {}/clip.mp4 is not found", dir.path().display()),
+            format!("storage.path: storage {}", missing.display()),
+        ];
+        assert_eq!(found.len(), starts.len(), "{found:#?}");
+        for (found, start) in found.iter().zip(starts) {
+            assert!(found.starts_with(&start), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_stale_socket_and_a_dirty_storage() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("api.sock");
+        drop(UnixListener::bind(&socket).unwrap());
+        let foreign = dir.path().join("photos");
+        std::fs::create_dir(&foreign).unwrap();
+        std::fs::write(foreign.join("holiday.jpg"), "x").unwrap();
+        let socket = socket.display().to_string();
+        let found = wrong(
+            dir.path(),
+            &[("WINDHOVER_HTTP__SOCKET", &socket), ("WINDHOVER_STORAGE__PATH", &foreign.display().to_string())],
+        );
+        assert!(matches!(found.as_slice(), [one] if one.starts_with("storage.path: ")), "{found:#?}");
+    }
+}
