@@ -44,8 +44,9 @@ impl TestServer {
         let running = main_loop.clone();
         let thread = task::thread("test-server", move || {
             running.run();
-            source.destroy();
-            drop(server);
+            if let Some(source) = context.find_source_by_id(&source) {
+                source.destroy();
+            }
         });
         Self { address: (Ipv4Addr::LOCALHOST, port).into(), main_loop, thread: Some(thread) }
     }
@@ -136,7 +137,7 @@ fn files_are_probed_and_decoded() {
     assert_eq!((probed.size, probed.codec.as_str()), ((960, 540), "h264"));
     assert!((0.5..2.0).contains(&probed.duration_s), "{probed:?}");
     assert_eq!(media_file::decode(&file), Ok(probed.frames));
-    assert_eq!(media_file::segments(folder.path()), [file.clone()]);
+    assert_eq!(media_file::segments(folder.path()), [file.as_path()]);
     let whole = std::fs::read(&file).expect("it is there");
     std::fs::write(&file, &whole[..whole.len() / 2]).expect("the folder is ours");
     assert!(media_file::probe(&file).is_err(), "half a plain MP4 has no index");

@@ -268,7 +268,8 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("---- log of the daemon on port {} ----\n{}", self.ports.rtsp, self.log());
+            let text = format!("---- log of the daemon on port {} ----\n{}", self.ports.rtsp, self.log());
+            let _ = std::io::stderr().write_all(text.as_bytes());
         }
     }
 }

@@ -92,10 +92,9 @@ impl Player {
     pub(crate) fn seen(&self) -> Seen {
         let mut seen = self.seen.lock().expect("nobody panics while holding it");
         let bus = self.pipeline.bus().expect("a pipeline has a bus");
-        if let Some(message) = bus.pop_filtered(&[gst::MessageType::Error]) {
-            if let gst::MessageView::Error(e) = message.view() {
-                seen.error.get_or_insert_with(|| e.error().to_string());
-            }
+        let message = bus.pop_filtered(&[gst::MessageType::Error]);
+        if let Some(gst::MessageView::Error(e)) = message.as_ref().map(|message| message.view()) {
+            seen.error.get_or_insert_with(|| e.error().to_string());
         }
         seen.clone()
     }
