@@ -192,5 +192,9 @@ fn name(opened: &Opened) -> String {
 }
 
 fn describe(opened: &Opened, plan: &crate::plan::StreamPlan) -> String {
-    format!("{}, {} at {} fps", name(opened), plan.size, plan.rate)
+    match opened {
+        // A clip has its own size and rate.
+        Opened::File { .. } => format!("{}, in real time", name(opened)),
+        _ => format!("{}, {} at {} fps", name(opened), plan.source.flip.apply(plan.size), plan.rate),
+    }
 }
