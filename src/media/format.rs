@@ -196,6 +196,19 @@ pub enum Flip {
     Rotate270,
 }
 
+impl fmt::Display for Flip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Flip::None => "none",
+            Flip::Horizontal => "horizontal",
+            Flip::Vertical => "vertical",
+            Flip::Rotate90 => "rotate-90",
+            Flip::Rotate180 => "rotate-180",
+            Flip::Rotate270 => "rotate-270",
+        })
+    }
+}
+
 impl Flip {
     /// The size of a turned picture.
     pub const fn apply(self, size: Size) -> Size {

@@ -13,6 +13,8 @@ pub(crate) struct EncoderChoice {
     pub(crate) element: Chosen<String>,
     /// True when it passed its self-test.
     pub(crate) works: bool,
+    /// When none works: why not, one after the other.
+    pub(crate) failures: String,
     /// When none works: what to install.
     pub(crate) advice: String,
 }
@@ -30,7 +32,7 @@ pub(crate) fn choose(profile: &Profile, found: &[Encoder]) -> EncoderChoice {
                     format!("because {}; {test}", passed_over.join(", and "))
                 };
                 let element = Chosen { value: ranked.element.clone(), reason };
-                return EncoderChoice { element, works: true, advice: String::new() };
+                return EncoderChoice { element, works: true, failures: String::new(), advice: String::new() };
             }
             Err(why_not) => passed_over.push(why_not),
         }
@@ -38,9 +40,11 @@ pub(crate) fn choose(profile: &Profile, found: &[Encoder]) -> EncoderChoice {
     let usable = || profile.encoders.iter().filter(|e| profile.denial(&e.element).is_none());
     let best = usable().next().expect("every profile has an encoder that may be used: tested");
     let packages: Vec<_> = usable().map(|e| format!("{} (package {})", e.element, e.package)).collect();
+    let failures = passed_over.join(", and ");
     EncoderChoice {
-        element: Chosen { value: best.element.clone(), reason: format!("none works: {}", passed_over.join(", and ")) },
+        element: Chosen { value: best.element.clone(), reason: format!("none works now: {failures}") },
         works: false,
+        failures,
         advice: format!("install {}", packages.join(" or ")),
     }
 }
@@ -134,7 +138,7 @@ mod tests {
                 vec![],
                 "x264enc",
                 false,
-                "none works: x264enc is not installed, and openh264enc is not installed".into(),
+                "none works now: x264enc is not installed, and openh264enc is not installed".into(),
             ),
         ];
         for (board, found, element, works, reason) in table {

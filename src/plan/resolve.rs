@@ -177,7 +177,7 @@ impl Resolver<'_> {
 
     fn encode(&mut self, stream: &schema::Stream, size: Size, rate: FrameRate, at: &str) -> EncodePlan {
         if !self.encoder.works {
-            let message = format!("no encoder works ({})", self.encoder.element.reason);
+            let message = format!("no encoder works: {}", self.encoder.failures);
             let advice = self.encoder.advice.clone();
             self.world(&format!("{at}.encode"), message, &advice);
         }

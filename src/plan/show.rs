@@ -32,16 +32,30 @@ pub fn text(plan: &Plan) -> String {
 struct Page(String);
 
 impl Page {
-    /// `name   value   (reason)`, names and their values aligned.
+    /// `name   value`, and below it the reason, all aligned.
     fn line(&mut self, indent: usize, name: &str, value: impl Display, reason: &str) {
         let width = 14 - indent;
-        let open = format!("{:indent$}{name:<width$}", "");
-        let written = if reason.is_empty() {
-            writeln!(self.0, "{open}{value}")
-        } else {
-            writeln!(self.0, "{open}{value}\n{:14}  {reason}", "")
-        };
-        written.expect("writing to a String never fails");
+        writeln!(self.0, "{:indent$}{name:<width$}{value}", "").expect("writing to a String never fails");
+        self.reason(reason);
+    }
+
+    /// Wrapped at a terminal's width.
+    fn reason(&mut self, reason: &str) {
+        const WIDTH: usize = 84;
+        let mut line = String::new();
+        for word in reason.split_whitespace() {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
+                self.0.push_str(&format!("{:16}{line}\n", ""));
+                line.clear();
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        if !line.is_empty() {
+            self.0.push_str(&format!("{:16}{line}\n", ""));
+        }
     }
 
     fn stream(&mut self, stream: &StreamPlan, first: bool) {
@@ -54,7 +68,7 @@ impl Page {
         self.source(stream);
         let turned = match stream.source.flip {
             Flip::None => String::new(),
-            flip => format!(", turned ({flip:?})").to_lowercase(),
+            flip => format!(", flip {flip}"),
         };
         self.line(2, "picture", format_args!("{} at {} frames per second{turned}", stream.size, stream.rate), "");
         match &stream.encode {
@@ -125,6 +139,28 @@ impl Page {
     }
 }
 
-fn human(d: Duration) -> impl Display {
-    humantime::format_duration(d)
+/// A length of time in the largest unit that it is a whole number of; below a minute in seconds.
+fn human(d: Duration) -> String {
+    let seconds = d.as_secs();
+    let whole = |unit: u64| d.subsec_nanos() == 0 && seconds >= unit && seconds.is_multiple_of(unit);
+    for (unit, name) in [(86_400, "days"), (3_600, "h"), (60, "min")] {
+        if whole(unit) {
+            return format!("{} {name}", seconds / unit);
+        }
+    }
+    format!("{} s", d.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time() {
+        let table = [(5_500, "5.5 s"), (1_000, "1 s"), (90_000, "90 s"), (600_000, "10 min"), (7_200_000, "2 h")];
+        for (ms, want) in table {
+            assert_eq!(human(Duration::from_millis(ms)), want);
+        }
+        assert_eq!(human(Duration::from_secs(30 * 86_400)), "30 days");
+    }
 }

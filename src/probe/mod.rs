@@ -82,16 +82,4 @@ fn compatible_in(path: &Path) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn device_tree_strings() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("compatible");
-        std::fs::write(&path, b"nvidia,p3768-0000+p3767-0005\0nvidia,p3767-0005\0nvidia,tegra234\0").unwrap();
-        let want = ["nvidia,p3768-0000+p3767-0005", "nvidia,p3767-0005", "nvidia,tegra234"];
-        assert_eq!(compatible_in(&path), want);
-        assert!(compatible_in(&dir.path().join("absent")).is_empty());
-    }
-}
+mod tests;

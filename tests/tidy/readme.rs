@@ -1,6 +1,7 @@
 //! What the documents promise: every fault code is explained, every example in README is valid.
 
 use windhover::base::fault::FaultCode;
+use windhover::config::{Inputs, load};
 
 use super::{assert_clean, tree};
 
@@ -51,7 +52,11 @@ fn fenced(document: &str, language: &str) -> Vec<(usize, String)> {
 
 /// The one place that says whether an example is a valid configuration.
 fn check_config_example(text: &str) -> Result<(), String> {
-    text.parse::<toml::Table>().map(|_| ()).map_err(|e| e.to_string())
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("windhover.toml");
+    std::fs::write(&file, text).expect("and a file in it");
+    let (_, problems) = load(&Inputs { named: Some(file), ..Inputs::default() });
+    if problems.is_empty() { Ok(()) } else { Err(problems.to_string()) }
 }
 
 fn example_breaches(document: &str) -> Vec<String> {
@@ -91,6 +96,7 @@ fn planted_faults_are_seen() {
     assert_eq!(fault_breaches(&known, &good.replace("gone", "away")).len(), 2, "another title");
     assert_eq!(fault_breaches(&known, &good.replace("Cure: c", "")).len(), 1, "no cure");
     assert_eq!(fault_breaches(&known, &format!("{good}## CAM-002: x\n")).len(), 1, "unknown");
-    assert_eq!(example_breaches("```toml\na = 1\n```\n```sh\n= = =\n```\n").len(), 0);
+    assert_eq!(example_breaches("```toml\nboard = \"sim\"\n```\n```sh\n= = =\n```\n").len(), 0);
+    assert_eq!(example_breaches("```toml\nbord = \"sim\"\n```\n").len(), 1, "unknown key");
     assert_eq!(example_breaches("text\n```toml\na = = 1\n```\n").len(), 1);
 }
