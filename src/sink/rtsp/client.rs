@@ -28,6 +28,16 @@ mod imp {
             let text = self.parent_make_path_from_uri(url)?;
             Some(super::path_without_query(&text).into())
         }
+
+        /// gstreamer-rtsp-server 0.25.2 answers 200 for the missing default of the C class, so that every refusal (404,
+        /// 453, 503) would go out as an empty success.
+        fn adjust_error_code(
+            &self,
+            _: &gst_rtsp_server::RTSPContext,
+            code: gst_rtsp::RTSPStatusCode,
+        ) -> gst_rtsp::RTSPStatusCode {
+            code
+        }
     }
 
     #[derive(Default)]
