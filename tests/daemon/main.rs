@@ -4,3 +4,7 @@
 mod support;
 
 mod clients;
+mod crowds;
+mod refusals;
+mod storage;
+mod watching;

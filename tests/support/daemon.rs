@@ -169,8 +169,8 @@ impl Daemon {
     pub(crate) fn describes(&self) -> bool {
         let mut crowd = self.crowd();
         crowd.join(1, "/live", super::rtsp::Transport::Tcp);
-        let answered = crowd.until(Duration::from_secs(5), |v| v[0].described.is_some() || !v[0].alive());
-        let described = answered && crowd.viewers[0].described.is_some();
+        crowd.until(Duration::from_secs(5), |v| v[0].described.is_some() || !v[0].alive());
+        let described = crowd.viewers[0].described.is_some();
         crowd.viewers[0].vanish();
         described
     }

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+use windhover::media::stamp;
 
 /// A video as ffprobe sees it.
 #[derive(Debug, Clone)]
@@ -58,13 +61,45 @@ pub(crate) fn save_stream(url: &str, transport: Option<&str>, seconds: &str, fil
     run("ffmpeg", 30, &before, &[file.as_os_str()]).map(|_| ())
 }
 
-/// The recordings below a storage folder, oldest first. Links are not followed.
+/// The finished recordings below a storage folder, oldest first. Links are not followed.
 pub(crate) fn segments(storage: &Path) -> Vec<PathBuf> {
+    files_ending(storage, ".mp4")
+}
+
+/// Recordings that are being written, or were when their daemon was killed.
+pub(crate) fn open_segments(storage: &Path) -> Vec<PathBuf> {
+    files_ending(storage, ".mp4.part")
+}
+
+fn files_ending(storage: &Path, ending: &str) -> Vec<PathBuf> {
     let entries = walkdir::WalkDir::new(storage).into_iter().filter_map(Result::ok);
     let files = entries.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path);
-    let mut videos: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "mp4")).collect();
-    videos.sort();
-    videos
+    let mut found: Vec<PathBuf> = files.filter(|path| path.to_string_lossy().ends_with(ending)).collect();
+    found.sort();
+    found
+}
+
+/// Decodes everything and reads the stamp in each picture: when it was taken, on the monotonic clock.
+pub(crate) fn stamps(file: &Path) -> Result<Vec<Duration>, String> {
+    const WIDTH: usize = 896;
+    let picture = ["-vf", "crop=896:16:0:0", "-pix_fmt", "gray", "-fps_mode", "passthrough", "-f", "rawvideo", "-"];
+    let out = Command::new("timeout")
+        .args(["--signal=KILL", "60", "ffmpeg", "-v", "error", "-i"])
+        .arg(file)
+        .args(picture)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .map_err(|e| format!("ffmpeg: {e}"))?;
+    let complaint = String::from_utf8_lossy(&out.stderr).trim().to_owned();
+    if !out.status.success() || !complaint.is_empty() {
+        return Err(format!("{}: ffmpeg: {complaint}", file.display()));
+    }
+    let mut stamps = Vec::new();
+    for (number, luma) in out.stdout.chunks_exact(WIDTH * 16).enumerate() {
+        stamps
+            .push(stamp::read(luma, WIDTH).ok_or_else(|| format!("{}: picture {number} is damaged", file.display()))?);
+    }
+    Ok(stamps)
 }
 
 /// Output of a tool that must succeed and complain of nothing, within so many seconds.

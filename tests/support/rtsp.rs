@@ -202,7 +202,6 @@ impl Viewer {
         match (self.step.clone(), status) {
             (Step::Leaving, _) => self.end("left"),
             (Step::Asking("DESCRIBE"), "200") => {
-                self.described = Some(now());
                 let base = header("Content-Base").unwrap_or_else(|| format!("{}/", self.url));
                 self.set_up(&base, &String::from_utf8_lossy(body));
             }
@@ -224,6 +223,7 @@ impl Viewer {
         let Some(control) = media.filter_map(|line| line.strip_prefix("a=control:")).next() else {
             return self.end("DESCRIBE: no video in the description");
         };
+        self.described = Some(now());
         let aggregate = std::mem::take(&mut self.url);
         self.url = if control.contains("://") { control.to_owned() } else { format!("{base}{control}") };
         let transport = match self.transport {

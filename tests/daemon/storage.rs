@@ -1,0 +1,53 @@
+//! What is on the disk: it plays, whatever ended the daemon, and belongs to one daemon.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::support::daemon::{Daemon, Setup};
+use crate::support::wait::{now, wait_until};
+use crate::support::{kills, media_file};
+
+fn recording() -> Setup {
+    Setup { snapshot: false, ..Setup::default() }
+}
+
+#[test]
+fn a_killed_daemon_leaves_recordings_that_play() {
+    let cost = kills::once(&recording(), Duration::from_millis(7300)).expect("everything plays");
+    assert!(cost.finished >= 1 && cost.pictures > 150, "{cost:?}");
+    // Half a second is what a fragment holds; the rest is what a busy machine takes to write it.
+    assert!(cost.lost < Duration::from_millis(900), "{cost:?}");
+}
+
+#[test]
+fn a_terminated_daemon_finishes_its_segment_within_two_seconds() {
+    let mut daemon = Daemon::start(&recording());
+    wait_until(Duration::from_secs(10), "a segment", || !media_file::open_segments(daemon.storage()).is_empty());
+    std::thread::sleep(Duration::from_millis(1500));
+    let asked = now();
+    daemon.signal(Signal::TERM);
+    let status = daemon.wait_exit(Duration::from_secs(5)).expect("it ends");
+    let took = now() - asked;
+    assert!(status.success() && took < Duration::from_secs(2), "{status} after {took:?}; {}", daemon.log());
+    assert_eq!(media_file::open_segments(daemon.storage()).len(), 0);
+    let segments = media_file::segments(daemon.storage());
+    let stamps = media_file::stamps(segments.last().expect("it was finished")).expect("it plays");
+    let lost = asked.saturating_sub(*stamps.last().expect("it has pictures"));
+    assert!(lost < Duration::from_millis(300), "the last picture is {lost:?} older than the signal");
+    let latest = std::fs::canonicalize(daemon.storage().join("latest_video.mp4")).expect("the link points somewhere");
+    assert_eq!(Some(latest), segments.last().and_then(|path| path.canonicalize().ok()));
+}
+
+#[test]
+fn a_second_daemon_streams_but_does_not_record() {
+    let daemon = Daemon::start(&recording());
+    let mut second = daemon.spawn_beside(&recording());
+    second.wait_ready();
+    let raised = || second.health().to_string().contains("REC-006");
+    wait_until(Duration::from_secs(10), "REC-006 on the second daemon", raised);
+    assert!(!daemon.health().to_string().contains("REC-006"));
+    let open = || media_file::open_segments(daemon.storage());
+    wait_until(Duration::from_secs(10), "the first daemon to record", || !open().is_empty());
+    assert!(open().len() <= 1, "only one writes: {:?}", open());
+}

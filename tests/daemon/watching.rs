@@ -1,0 +1,88 @@
+//! What a viewer meets: a picture at once by the defaults of every player, and clear refusals.
+
+use std::time::Duration;
+
+use crate::support::daemon::{Daemon, Setup};
+use crate::support::media_file;
+use crate::support::player::Player;
+use crate::support::rtsp::{Step, Transport};
+use crate::support::wait::wait_until;
+
+const SOON: Duration = Duration::from_secs(15);
+
+#[test]
+fn players_see_video_by_their_defaults_over_udp_and_tcp() {
+    let daemon = Daemon::start(&Setup::live_only());
+    let file = daemon.folder().join("seen.mp4");
+    for transport in [None, Some("udp"), Some("tcp")] {
+        media_file::save_stream(&daemon.url(), transport, "1", &file).expect("ffmpeg plays");
+        let probed = media_file::probe(&file).expect("ffprobe reads it");
+        assert!(probed.frames >= 20 && probed.begins_with_keyframe, "{transport:?}: {probed:?}");
+        assert_eq!((probed.size, probed.codec.as_str()), ((1280, 720), "h264"));
+    }
+    let player = Player::play_by_defaults(&daemon.url());
+    let seen = player.wait_pictures(30, SOON).expect("GStreamer plays");
+    assert_eq!(seen.error, None);
+    drop(player);
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let seen = Player::play(&daemon.url(), transport).wait_pictures(30, SOON).expect("GStreamer plays");
+        assert_eq!((seen.unreadable, seen.error), (0, None), "{transport:?}: every picture is whole");
+    }
+}
+
+#[test]
+fn a_snapshot_comes_by_http() {
+    let daemon = Daemon::start(&Setup { snapshot: true, ..Setup::live_only() });
+    let path = "/api/v1/streams/live/snapshot.jpg";
+    wait_until(SOON, "a snapshot", || daemon.get(path).is_ok());
+    let file = daemon.folder().join("snapshot.jpg");
+    std::fs::write(&file, daemon.get(path).expect("it was there a moment ago")).expect("the folder is ours");
+    let probed = media_file::probe(&file).expect("ffprobe reads it");
+    assert_eq!((probed.size, probed.codec.as_str()), ((1280, 720), "mjpeg"));
+    assert!(daemon.get("/api/v1/streams/none/snapshot.jpg").expect_err("no such stream").contains("404"));
+    assert!(daemon.get("/api/v1/plan").is_ok());
+}
+
+#[test]
+fn wrong_paths_and_too_many_viewers_are_refused() {
+    let daemon = Daemon::start(&Setup { max_viewers: 2, ..Setup::live_only() });
+    let mut crowd = daemon.crowd();
+    crowd.join(1, "/elsewhere", Transport::Tcp);
+    assert!(crowd.until(SOON, |v| !v[0].alive()));
+    assert_eq!(crowd.viewers.remove(0).step, Step::Ended("DESCRIBE: 404".into()));
+    crowd.join(2, "/live", Transport::Tcp);
+    crowd.everybody_sees(SOON).expect("two may watch");
+    crowd.join(1, "/live", Transport::Tcp);
+    assert!(crowd.until(SOON, |v| !v[2].alive()));
+    let Step::Ended(why) = &crowd.viewers[2].step else { panic!("the third one is out") };
+    assert!(why.ends_with(": 453"), "{why}");
+    crowd.viewers[0].leave();
+    crowd.viewers[1].vanish();
+    crowd.until(SOON, |v| v.iter().all(|v| !v.alive()));
+    // Their places are free again: of the one who said goodbye, and of the one who did not.
+    let mut next = daemon.crowd();
+    wait_until(SOON, "two free places", || {
+        next.join(2 - next.viewers.len(), "/live", Transport::Udp);
+        let _ = next.everybody_sees(Duration::from_secs(5));
+        next.forget_ended();
+        next.viewers.len() == 2
+    });
+}
+
+#[test]
+fn all_viewers_share_one_encode_whatever_their_url() {
+    let daemon = Daemon::start(&Setup::live_only());
+    let mut crowd = daemon.crowd();
+    crowd.join(1, "/live", Transport::Tcp);
+    crowd.everybody_sees(SOON).expect("the first one sees");
+    // The server may start threads of its own for the first viewers, but not for each.
+    let before = daemon.usage().threads;
+    for number in 1..=8 {
+        crowd.join(1, &format!("/live?x={number}"), Transport::Tcp);
+    }
+    crowd.join(20, "/live", Transport::Tcp);
+    crowd.everybody_sees(SOON).expect("all see");
+    let after = daemon.usage().threads;
+    assert!(after <= before + 2, "{before} threads for one viewer, {after} for 29");
+    assert_eq!(crowd.lost(), 0);
+}
