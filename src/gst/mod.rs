@@ -69,6 +69,9 @@ impl Coded for Error {
 
 /// Starts the library. With a warm registry this takes some 20 ms.
 pub fn init() -> Result<(), Error> {
+    // The RTSP library starts a thread for each DESCRIBE and ends it at once; GLib would keep eight of them idle, and
+    // the number of threads would seem to grow with the number of viewers.
+    gst::glib::ThreadPool::set_max_unused_threads(Some(0));
     gst::init().map_err(Error::Init)
 }
 
