@@ -96,3 +96,6 @@ impl Handle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
