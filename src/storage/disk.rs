@@ -52,7 +52,7 @@ pub trait DiskFile: Send {
     /// Fills `data` from the byte position `at`; a shorter file is an error of kind `UnexpectedEof`.
     fn read_at(&self, data: &mut [u8], at: u64) -> io::Result<()>;
     /// Size in bytes.
-    fn len(&self) -> io::Result<u64>;
+    fn size(&self) -> io::Result<u64>;
     /// Cuts the file off at `len` bytes.
     fn set_len(&mut self, len: u64) -> io::Result<()>;
     /// Returns when content and size are on the medium.
@@ -180,7 +180,7 @@ impl DiskFile for RealFile {
         self.0.read_exact_at(data, at)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 
@@ -208,7 +208,7 @@ mod tests {
         assert!(disk.create(p("a/b/c/f")).is_err());
         file.write_at(b"hello", 3).unwrap();
         file.datasync().unwrap();
-        assert_eq!(file.len().unwrap(), 8);
+        assert_eq!(file.size().unwrap(), 8);
         file.set_len(4).unwrap();
         assert_eq!(disk.size(p("a/b/c/f")).unwrap(), 4);
         disk.rename(p("a/b/c/f"), p("a/b/c/g")).unwrap();

@@ -45,7 +45,7 @@ pub(super) fn read(path: &Path, directory: &Directory) -> Result<Option<Marker>,
 }
 
 fn content(file: &dyn DiskFile) -> std::io::Result<String> {
-    let len = usize::try_from(file.len()?.min(MAX_BYTES)).expect("at most 4096");
+    let len = usize::try_from(file.size()?.min(MAX_BYTES)).expect("at most 4096");
     let mut data = vec![0; len];
     file.read_at(&mut data, 0)?;
     Ok(String::from_utf8_lossy(&data).into_owned())

@@ -173,7 +173,7 @@ impl Drop for Segment {
 pub(super) fn close(file: &mut dyn DiskFile, path: &Path, found: &Leftover) -> Result<u64, Error> {
     let moov = mp4::closing_moov(&found.track, &found.mark, &found.samples).map_err(unfit)?;
     let io = || Error::io("finish", path);
-    if file.len().map_err(io())? != found.end {
+    if file.size().map_err(io())? != found.end {
         file.set_len(found.end).map_err(io())?;
     }
     file.write_at(&mp4::mdat_size(found.reserve, found.end), found.reserve + 8).map_err(io())?;

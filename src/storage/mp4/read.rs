@@ -47,7 +47,7 @@ pub struct Leftover {
 
 /// Reads a segment.
 pub fn read(file: &dyn DiskFile) -> io::Result<Found> {
-    let reader = Reader { file, len: file.len()? };
+    let reader = Reader { file, len: file.size()? };
     let Some(head) = reader.head()? else { return Ok(Found::Nothing) };
     if let Some(found) = reader.closed(head.reserve)? {
         return Ok(found);

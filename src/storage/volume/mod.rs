@@ -11,12 +11,12 @@ use rustix::fs::{FlockOperation, Stat};
 use crate::base::error::Chain;
 use crate::base::id::StreamId;
 
-use super::catalog::{self, Catalog, OpenFiles};
-use super::disk::{Directory, Disk};
-use super::error::Error;
-use super::layout::{self, Kind, Name};
-use super::marker::{self, Marker};
-use super::mounts::Mounts;
+use crate::storage::catalog::{self, Catalog, OpenFiles};
+use crate::storage::disk::{Directory, Disk};
+use crate::storage::error::Error;
+use crate::storage::layout::{self, Kind, Name};
+use crate::storage::marker::{self, Marker};
+use crate::storage::mounts::Mounts;
 
 /// An opened storage directory. Whoever holds one may write into it until [`room`](Self::room) or
 /// [`check`](Self::check) says otherwise.

@@ -116,8 +116,8 @@ impl DiskFile for FaultyFile {
         self.0.read_at(data, at)
     }
 
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {

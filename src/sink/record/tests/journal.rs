@@ -189,7 +189,7 @@ impl DiskFile for JournalFile {
         Ok(())
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.journal.inner.lock().unwrap().files.contents[&self.number].len() as u64)
     }
 

@@ -15,12 +15,12 @@ use crate::base::task;
 use crate::base::units::ByteSize;
 use crate::plan::StoragePlan;
 
-use super::catalog::OpenFiles;
-use super::error::Error;
-use super::layout::{self, Kind};
-use super::recover;
-use super::retention::{self, Limits};
-use super::volume::Volume;
+use crate::storage::catalog::OpenFiles;
+use crate::storage::error::Error;
+use crate::storage::layout::{self, Kind};
+use crate::storage::recover;
+use crate::storage::retention::{self, Limits};
+use crate::storage::volume::Volume;
 
 /// Looks at the disk so often. A stream of 100 Mbit/s writes 12 MB in this time, less than the reserve below which
 /// recording stops.
@@ -295,3 +295,6 @@ impl Keeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::base::clock::{SimClock, SystemClock};
+use crate::base::health::BranchReport;
+use crate::storage::layout::Name;
+
+const UNIX: u64 = 1_795_161_600;
+
+struct House {
+    root: tempfile::TempDir,
+    health: Health,
+    storage: Option<Storage>,
+}
+
+impl House {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SimClock::at(Duration::from_secs(UNIX)));
+        drop(Volume::open(root.path(), None, clock.wall()).unwrap());
+        Self { root, health: Health::new(clock), storage: None }
+    }
+
+    fn put(&self, path: &Path, content: &[u8]) {
+        let path = self.root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn start(&mut self, keep_free: u64, max_age: Option<Duration>) -> &Storage {
+        let plan = StoragePlan {
+            path: self.root.path().to_owned(),
+            keep_free: ByteSize::from_bytes(keep_free),
+            max_age,
+            min_keep: Duration::from_secs(10),
+            images: 2,
+        };
+        let clock = Arc::new(SimClock::at(Duration::from_secs(UNIX + 200_000)));
+        let setup = Setup { plan, first: Some(live()), clock, health: self.health.clone() };
+        self.storage.insert(start(setup))
+    }
+
+    fn page(&self) -> BranchReport {
+        self.health.report().remove(0)
+    }
+
+    fn there(&self, name: &Name) -> bool {
+        self.root.path().join(layout::finished(&live(), Kind::Video, name)).exists()
+    }
+
+    fn until(&self, what: &str, reached: impl Fn(&Self) -> bool) {
+        let end = SystemClock.monotonic() + Duration::from_secs(20);
+        while !reached(self) {
+            assert!(SystemClock.monotonic() < end, "waited in vain for {what}: {:?}", self.page());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        assert!(self.storage.take().is_none_or(|s| s.stop(Duration::from_secs(5))));
+    }
+}
+
+fn live() -> StreamId {
+    StreamId::new("live").unwrap()
+}
+
+fn has(page: &BranchReport, code: FaultCode) -> bool {
+    page.faults.iter().any(|f| f.code == code)
+}
+
+#[test]
+fn what_cannot_be_played_is_set_aside_and_reported() {
+    let mut house = House::new();
+    let name = |run| Name::new(UNIX, run, 0);
+    house.put(&layout::open(&live(), Kind::Video, &name(3)), b"");
+    house.put(&layout::open(&live(), Kind::Video, &name(4)), &[0x55; 5000]);
+    house.put(&layout::open(&live(), Kind::Image, &name(5)), b"half a picture");
+    house.put(&layout::finished(&live(), Kind::Video, &name(2)), b"x");
+    let volume = house.start(0, None).wait(Duration::from_secs(20)).unwrap();
+    assert_eq!(volume.next_run(), 6);
+    house.until("the report", |h| has(&h.page(), FaultCode::SegmentQuarantined));
+    house.until("running", |h| h.page().condition == Condition::Running);
+    for run in [3, 4] {
+        assert!(house.root.path().join(layout::quarantined(&live(), &name(run))).exists());
+    }
+    assert!(!house.root.path().join(layout::open(&live(), Kind::Image, &name(5))).exists());
+    assert!(house.there(&name(2)));
+    let detail = &house.page().faults[0].detail;
+    assert!(detail.starts_with("2 in all"), "{detail}");
+}
+
+#[test]
+fn a_disk_filled_by_others_keeps_the_newest_and_everything_that_is_not_ours() {
+    let mut house = House::new();
+    let names: Vec<_> = (0..100).map(|i| Name::new(UNIX + u64::from(i) * 5, 1, i)).collect();
+    for name in &names {
+        house.put(&layout::finished(&live(), Kind::Video, name), b"x");
+    }
+    house.put("live/video/2026-11-20/holiday.mp4".as_ref(), b"x");
+    house.put("thesis.tex".as_ref(), b"x");
+    // More than any disk has: as if it were full of other things.
+    house.start(1 << 60, None);
+    house.until("the fault", |h| has(&h.page(), FaultCode::StorageFull));
+    let left: Vec<_> = names.iter().filter(|n| house.there(n)).map(|n| n.seq).collect();
+    assert_eq!(left, [97, 98, 99]);
+    assert_eq!(house.page().counters["deleted"], 97);
+    assert!(house.root.path().join("live/video/2026-11-20/holiday.mp4").exists());
+    assert!(house.root.path().join("thesis.tex").exists());
+    // There is room to record all the same: the fault is an early one.
+    assert!(house.storage.as_ref().unwrap().volume().unwrap().room().is_ok());
+}
+
+#[test]
+fn old_segments_go_and_snapshots_are_limited() {
+    let mut house = House::new();
+    let names: Vec<_> = (0..10).map(|i| Name::new(UNIX + u64::from(i) * 30_000, 1, i)).collect();
+    for name in &names {
+        house.put(&layout::finished(&live(), Kind::Video, name), b"x");
+    }
+    let storage = house.start(0, Some(Duration::from_secs(100_000))).clone();
+    storage.wait(Duration::from_secs(20)).unwrap();
+    // Now is 200,000 s after the first: those before 100,000 s go.
+    house.until("cleaning", |h| h.page().counters.get("deleted") == Some(&4));
+    assert!(!house.there(&names[3]) && house.there(&names[4]));
+    for i in 0..4 {
+        storage.write_image(&live(), b"jpeg", Duration::from_secs(UNIX + i)).unwrap();
+    }
+    let images = house.root.path().join("live/images/2026-11-20");
+    assert_eq!(fs::read_dir(images).unwrap().count(), 2);
+    assert!(storage.stop(Duration::from_secs(5)));
+    assert!(storage.write_image(&live(), b"jpeg", Duration::ZERO).is_err());
+    // The lock was given back.
+    Volume::open(house.root.path(), None, Duration::ZERO).unwrap();
+}
+
+#[test]
+fn somebody_elses_directory_is_a_fault_until_it_is_empty() {
+    let mut house = House::new();
+    fs::remove_file(house.root.path().join(layout::MARKER)).unwrap();
+    house.put("thesis.tex".as_ref(), b"x");
+    house.start(0, None);
+    house.until("the fault", |h| has(&h.page(), FaultCode::StorageForeign));
+    assert_eq!(house.page().condition, Condition::Absent);
+    fs::remove_file(house.root.path().join("thesis.tex")).unwrap();
+    house.until("running", |h| h.page().condition == Condition::Running && h.page().faults.is_empty());
+}
