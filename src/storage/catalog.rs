@@ -59,8 +59,13 @@ impl Catalog {
 
     /// Forgets a file.
     pub fn forget(&mut self, stream: &StreamId, kind: Kind, name: &Name) {
-        if let Some(shelf) = self.streams.get_mut(stream) {
-            shelf.files_mut(kind).retain(|n| n != name);
+        let Some(shelf) = self.streams.get_mut(stream) else { return };
+        let files = shelf.files_mut(kind);
+        // Nearly always the oldest of all.
+        if files.front() == Some(name) {
+            files.pop_front();
+        } else {
+            files.retain(|n| n != name);
         }
     }
 

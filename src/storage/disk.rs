@@ -37,6 +37,8 @@ pub trait Disk: Send + Sync {
     fn switch_link(&self, target: &Path, link: &Path) -> io::Result<()>;
     /// Removes one file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes one directory, if it is empty.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
     /// The entries of a directory, in any order.
     fn list(&self, dir: &Path) -> io::Result<Vec<Item>>;
     /// Size of a file in bytes.
@@ -135,6 +137,10 @@ impl Disk for Directory {
         Ok(rustix::fs::unlinkat(&self.0, path, AtFlags::empty())?)
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, dir, AtFlags::REMOVEDIR)?)
+    }
+
     fn list(&self, dir: &Path) -> io::Result<Vec<Item>> {
         let dir_fd = self.open_dir(dir)?;
         let mut items = Vec::new();
@@ -221,7 +227,9 @@ mod tests {
         let mut names: Vec<_> = disk.list(p("a")).unwrap().into_iter().map(|i| (i.name, i.is_dir)).collect();
         names.sort();
         assert_eq!(names, [("b".to_owned(), true), ("latest.x".to_owned(), false)]);
+        assert!(disk.remove_dir(p("a/b/c")).is_err());
         disk.remove(p("a/b/c/g")).unwrap();
+        disk.remove_dir(p("a/b/c")).unwrap();
         assert!(disk.list(p("")).is_ok() && disk.free().unwrap() > 0);
     }
 }

@@ -76,11 +76,22 @@ pub fn candidates(catalog: &Catalog, limits: &Limits, now: Option<Duration>) -> 
     all
 }
 
+/// True if space is short: only then are the sizes of the candidates needed.
+pub fn is_low(limits: &Limits, free: u64, cleaning: bool) -> bool {
+    let (keep_free, target) = bounds(limits);
+    free < keep_free || cleaning && free < target
+}
+
+/// Deleting begins below the first and ends at the second.
+fn bounds(limits: &Limits) -> (u64, u64) {
+    let keep_free = limits.keep_free.max(2 * FLOOR);
+    (keep_free, keep_free.saturating_add(keep_free / 10))
+}
+
 /// What to do about `candidates` with `free` bytes left; `cleaning` is the answer of the last pass.
 pub fn decide(candidates: &[Candidate], limits: &Limits, free: u64, cleaning: bool) -> Decision {
-    let keep_free = limits.keep_free.max(2 * FLOOR);
-    let target = keep_free.saturating_add(keep_free / 10);
-    let low = free < keep_free || cleaning && free < target;
+    let (keep_free, target) = bounds(limits);
+    let low = is_low(limits, free, cleaning);
     let mut decision =
         Decision { full: free < FLOOR, stuck: free < keep_free && candidates.is_empty(), ..Decision::default() };
     let mut expected = free;

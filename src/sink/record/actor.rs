@@ -83,6 +83,10 @@ impl Actor {
 
     /// Records on one volume until something fails or the recorder is stopped.
     fn record(&mut self, volume: &Arc<Volume>) -> End {
+        // Before anything is taken from the queue: it keeps what it has for as long as the disk cannot take it.
+        if let Err(e) = volume.check().and_then(|()| volume.room()) {
+            return End::Failed(e);
+        }
         let lost = std::mem::take(&mut self.lost);
         let (stream, clock) = (self.setup.stream.clone(), self.setup.clock.clone());
         let mut session = Session::new(stream, volume.clone(), clock, self.setup.plan.segment, lost);

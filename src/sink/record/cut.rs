@@ -9,7 +9,8 @@ use crate::media::access_unit::{AccessUnit, EncodedFormat};
 const EARLY: Duration = Duration::from_millis(100);
 /// An encoder that has not answered is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
-/// Pictures further apart than this belong to different runs: a camera that halves its rate in the dark stays below.
+/// Pictures further apart than this, and than three periods, belong to different runs: a camera that halves its rate
+/// in the dark stays below.
 const HOLE: Duration = Duration::from_secs(1);
 
 /// What is to be done with a picture.
@@ -85,7 +86,8 @@ impl Cut {
     fn step(&self, unit: &AccessUnit) -> Step {
         let new_run = || if unit.keyframe { Step::NewRun { lost: self.lost } } else { Step::Skip };
         let Some(open) = &self.open else { return new_run() };
-        if unit.discontinuity || unit.pts.saturating_sub(open.last) > HOLE {
+        let hole = HOLE.max(3 * unit.format.rate.period());
+        if unit.discontinuity || unit.pts.saturating_sub(open.last) > hole {
             return new_run();
         }
         let same = Arc::ptr_eq(&open.format, &unit.format) || open.format == unit.format;
@@ -188,6 +190,16 @@ mod tests {
         assert_eq!(cut.unit(&restarted), Step::NewRun { lost: 0 });
         cut.end();
         assert_eq!(cut.unit(&unit(3400, true)), Step::NewRun { lost: 0 });
+    }
+
+    #[test]
+    fn one_picture_a_second_is_no_hole() {
+        let slow = Arc::new(EncodedFormat { rate: FrameRate::whole(1), ..(*format(64)).clone() });
+        let mut cut = cut();
+        for i in 0..5u64 {
+            let step = cut.unit(&AccessUnit { format: slow.clone(), ..unit(i * 1050, i == 0) });
+            assert_eq!(step == Step::Append, i > 0);
+        }
     }
 
     #[test]

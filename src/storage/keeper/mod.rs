@@ -17,7 +17,7 @@ use crate::plan::StoragePlan;
 
 use crate::storage::catalog::OpenFiles;
 use crate::storage::error::Error;
-use crate::storage::layout::{self, Kind};
+use crate::storage::layout::{self, Kind, Name};
 use crate::storage::recover;
 use crate::storage::retention::{self, Limits};
 use crate::storage::volume::Volume;
@@ -273,14 +273,20 @@ impl Keeper {
     fn retain(&mut self, volume: &Volume, free: u64) {
         let now = self.clock.wall_is_right().then(|| self.clock.wall());
         let mut candidates = volume.catalog(|catalog| retention::candidates(catalog, &self.limits, now));
-        for candidate in &mut candidates {
+        let low = retention::is_low(&self.limits, free, self.cleaning);
+        for candidate in candidates.iter_mut().filter(|_| low) {
             let path = layout::finished(&candidate.stream, Kind::Video, &candidate.name);
             // A file that somebody removed by hand frees nothing, and is forgotten when it is "deleted".
             candidate.bytes = volume.disk().size(&path).unwrap_or(0);
         }
+        let today = layout::date(&Name::new(self.clock.wall().as_secs(), 0, 0));
         let decision = retention::decide(&candidates, &self.limits, free, self.cleaning);
         for (stream, name) in &decision.delete {
             volume.delete(stream, Kind::Video, name);
+            // Never today's directory, in which a writer may be about to make a file.
+            if layout::date(name) != today {
+                volume.remove_if_empty(&layout::folder(stream, Kind::Video, name));
+            }
         }
         self.reporter.count("deleted", decision.delete.len() as u64);
         self.cleaning = decision.cleaning;

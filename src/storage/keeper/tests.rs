@@ -126,6 +126,7 @@ fn old_segments_go_and_snapshots_are_limited() {
     // Now is 200,000 s after the first: those before 100,000 s go.
     house.until("cleaning", |h| h.page().counters.get("deleted") == Some(&4));
     assert!(!house.there(&names[3]) && house.there(&names[4]));
+    assert!(!house.root.path().join("live/video/2026-11-20").exists(), "an empty directory goes");
     for i in 0..4 {
         storage.write_image(&live(), b"jpeg", Duration::from_secs(UNIX + i)).unwrap();
     }

@@ -225,6 +225,17 @@ impl Volume {
         self.remove(&layout::finished(stream, kind, name));
     }
 
+    /// Removes a date directory from which the last file has gone.
+    pub(super) fn remove_if_empty(&self, folder: &Path) {
+        use std::io::ErrorKind;
+        match self.disk.remove_dir(folder) {
+            Err(e) if !matches!(e.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotFound) => {
+                tracing::debug!("cannot remove {}: {}", folder.display(), Chain(&e));
+            }
+            _ => {}
+        }
+    }
+
     /// Reads the catalog while `read` runs; keep it short.
     pub fn catalog<R>(&self, read: impl FnOnce(&Catalog) -> R) -> R {
         read(&self.lock().catalog)

@@ -93,6 +93,10 @@ impl Disk for FaultyDisk {
         self.inner.remove(path)
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.inner.remove_dir(dir)
+    }
+
     fn list(&self, dir: &Path) -> io::Result<Vec<Item>> {
         self.inner.list(dir)
     }
