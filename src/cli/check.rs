@@ -14,7 +14,7 @@ use crate::plan::inventory::Inventory;
 use crate::plan::{self, Plan};
 use crate::probe::Depth;
 
-use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, resolve, world};
+use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, resolve, say, world};
 
 /// Say what would run and why, or everything that is wrong, each with its place. Exit 0 or 2.
 ///
@@ -43,7 +43,7 @@ struct Answer<'a> {
 
 pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
     if args.print_defaults {
-        print!("{}", default_file::text());
+        say(&default_file::text());
         return Ok(ExitCode::SUCCESS);
     }
     let (config, mut problems) = args.config.load();
@@ -57,11 +57,11 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
     }
     if args.json {
         let answer = Answer { plan: &resolution.plan, problems: &problems };
-        println!("{}", serde_json::to_string_pretty(&answer).expect("a Plan is plain data"));
+        say(&format!("{}\n", serde_json::to_string_pretty(&answer).expect("a Plan is plain data")));
     } else if problems.is_empty() {
-        print!("{}", plan::text(&resolution.plan));
+        say(&plan::text(&resolution.plan));
     } else {
-        println!("{problems}");
+        say(&format!("{problems}\n"));
         complain(&format!("{} found", count(problems.len())));
     }
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CONFIG) })

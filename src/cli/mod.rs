@@ -11,6 +11,7 @@ mod status;
 mod world;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -144,15 +145,6 @@ pub enum CliError {
         #[source]
         source: std::io::Error,
     },
-    /// The self-test of an encoder failed.
-    #[error("{element} failed its self-test")]
-    SelfTest {
-        /// The element.
-        element: String,
-        /// What went wrong.
-        #[source]
-        source: crate::probe::self_test::SelfTestError,
-    },
 }
 
 /// Parses the command line, runs the command, and says what went wrong.
@@ -176,6 +168,12 @@ pub fn main() -> ExitCode {
         complain(&Chain(&e).to_string());
         ExitCode::FAILURE
     })
+}
+
+/// Text for standard output. A reader that has seen enough (`windhover check | head -1`) is no error.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// One line to the person at the terminal, on standard error.

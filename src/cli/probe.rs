@@ -12,7 +12,7 @@ use crate::probe::elements::describe;
 use crate::probe::self_test::Command;
 use crate::probe::{Depth, Probe, compatible};
 
-use super::{CliError, ConfigArgs};
+use super::{CliError, ConfigArgs, say};
 
 /// Show what this machine has: cameras with their formats, encoders with the result of their self-test.
 ///
@@ -41,10 +41,10 @@ pub(super) fn probe(args: &ProbeArgs) -> Result<ExitCode, CliError> {
     }
     .inventory()?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&inventory).expect("an inventory is plain data"));
+        say(&format!("{}\n", serde_json::to_string_pretty(&inventory).expect("an inventory is plain data")));
     } else {
-        println!("board         {} ({})", board.profile.name, board.reason);
-        print!("{}", text(&inventory));
+        let head = format!("board         {} ({})", board.profile.name, board.reason);
+        say(&format!("{head}\n{}", text(&inventory)));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -70,7 +70,7 @@ fn text(inventory: &Inventory) -> String {
 
 fn camera_lines(camera: &Camera) -> Vec<String> {
     let head = format!("camera        {} {} ({}, {})", camera.node.display(), camera.name, camera.driver, camera.bus);
-    let links = [&camera.by_id, &camera.by_path].into_iter().flatten();
+    let links = [&camera.by_id, &camera.by_path].into_iter().flatten().chain(&camera.links);
     let links = links.map(|link| format!("  link        {}", link.display()));
     let modes = camera.modes.iter().map(|mode| {
         let smallest = mode.range.map(|range| format!("{} to ", range.smallest)).unwrap_or_default();

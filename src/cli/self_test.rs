@@ -8,7 +8,7 @@ use crate::base::clock::SystemClock;
 use crate::base::error::Chain;
 use crate::probe::self_test::encode_ten;
 
-use super::CliError;
+use super::{CliError, say};
 
 /// Encodes ten frames with one encoder element and prints a line of JSON.
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ pub(super) struct SelfTestArgs {
 pub(super) fn self_test(args: &SelfTestArgs) -> Result<ExitCode, CliError> {
     match encode_ten(&args.element, &SystemClock) {
         Ok(report) => {
-            println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
+            say(&format!("{}\n", serde_json::to_string(&report).expect("a report is plain data")));
             Ok(ExitCode::SUCCESS)
         }
         Err(source) => {

@@ -66,7 +66,8 @@ pub struct Problem {
 impl Problem {
     /// A problem of the configuration.
     pub fn config(place: Place, key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { place, key: key.into(), message: message.into(), advice: String::new(), class: Class::Config }
+        let (key, message) = (one_line(&key.into()), one_line(&message.into()));
+        Self { place, key, message, advice: String::new(), class: Class::Config }
     }
 
     /// A problem of the world.
@@ -79,6 +80,11 @@ impl Problem {
         self.advice = advice.into();
         self
     }
+}
+
+/// A value that is quoted may hold anything; control characters must not reach a terminal.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl fmt::Display for Problem {
@@ -186,6 +192,11 @@ mod tests {
         let want = "/etc/w.toml:3:5: rtsp.listn: unknown key\n    did you mean listen?\nthis machine: no camera";
         assert_eq!(all.to_string(), want);
         assert!(all.refuse());
+    }
+
+    #[test]
+    fn a_quoted_value_cannot_write_to_the_terminal() {
+        assert_eq!(Problem::config(Place::Machine, "", "\x1b[2Jgone\n").message, " [2Jgone ");
     }
 
     #[test]

@@ -214,7 +214,11 @@ pub(crate) fn nearest(siblings: &[Key], unknown: &str) -> String {
         .map(|key| (strsim::damerau_levenshtein(&lower, key.name), key.name))
         .filter(|(edits, name)| *edits <= 1 + name.len() / 4)
         .min();
-    if let Some((_, name)) = near {
+    // `recording` is meant to be `record`, although it is three letters longer.
+    let begins =
+        |name: &str| name.len() >= 3 && lower.len() >= 3 && (lower.starts_with(name) || name.starts_with(&lower));
+    let near = near.map(|(_, name)| name).or_else(|| siblings.iter().map(|key| key.name).find(|name| begins(name)));
+    if let Some(name) = near {
         return format!("the nearest key is {name}");
     }
     let mut elsewhere = Vec::new();

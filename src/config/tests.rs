@@ -148,6 +148,11 @@ fn what_does_not_fit_together() {
             "3:11 stream[0].encode.bitrate: expected 64 kbit/s to 100 Mbit/s",
         ),
         ("keep_free = \"1 GiB\"", "1:1 keep_free: unknown key | there is storage.keep_free"),
+        (
+            "[[stream]]\nrecording = { segment = \"5s\" }",
+            "2:1 stream[0].recording: unknown key | the nearest key is record",
+        ),
+        ("[[stream]]\n\"a\\u001B\" = 1", "2:1 stream[0].a"),
         ("rtsp = 3", "1:8 rtsp: expected a table of keys, found the number 3 | "),
         ("[[streams]]\nid = \"a\"", "1:3 streams: unknown key | the nearest key is stream"),
         ("[limits]\nmax_viewers = -1", "2:15 limits.max_viewers: expected a whole number, found the number -1"),

@@ -90,6 +90,7 @@ fn is_meant(camera: &Camera, device: &DeviceMatch) -> bool {
             camera.node == *path
                 || camera.by_id.as_ref().is_some_and(|p| p == path)
                 || camera.by_path.as_ref().is_some_and(|p| p == path)
+                || camera.links.contains(path)
         }
     }
 }
@@ -188,6 +189,7 @@ mod tests {
             node: format!("/dev/video{n}").into(),
             by_id: Some(format!("/dev/v4l/by-id/cam{n}").into()),
             by_path: None,
+            links: vec![format!("/dev/camera{n}").into()],
             name: format!("Cam {n}"),
             driver: "uvcvideo".into(),
             bus: "usb-1".into(),
@@ -245,6 +247,7 @@ mod tests {
         let node = |device: &DeviceMatch| choose_mode(&cameras, device, &ask).map(|c| c.camera.node.clone());
         assert_eq!(node(&DeviceMatch::Any).unwrap().to_str(), Some("/dev/video2"));
         assert_eq!(node(&DeviceMatch::Path("/dev/v4l/by-id/cam2".into())).unwrap().to_str(), Some("/dev/video2"));
+        assert_eq!(node(&DeviceMatch::Path("/dev/camera2".into())).unwrap().to_str(), Some("/dev/video2"));
         let no = node(&DeviceMatch::Path("/dev/video0".into())).unwrap_err().to_string();
         let want =
             "no camera can do 1280x720 at 30 frames per second; /dev/video0 (Cam 0) can do 640x480 as NV12 at 30";

@@ -34,6 +34,9 @@ pub struct Camera {
     pub by_id: Option<PathBuf>,
     /// `/dev/v4l/by-path/...`, if udev made one.
     pub by_path: Option<PathBuf>,
+    /// Further links in `/dev` that lead to it, such as those of an integrator's own udev rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<PathBuf>,
     /// The driver's name for the device (`VIDIOC_QUERYCAP` card).
     pub name: String,
     /// The driver (`VIDIOC_QUERYCAP` driver).

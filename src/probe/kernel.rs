@@ -29,9 +29,10 @@ impl Devices for Kernel {
     }
 
     fn links(&self) -> Vec<(PathBuf, PathBuf)> {
-        let mut all: Vec<(PathBuf, PathBuf)> = ["/dev/v4l/by-id", "/dev/v4l/by-path"]
+        let mut all: Vec<(PathBuf, PathBuf)> = ["/dev", "/dev/v4l/by-id", "/dev/v4l/by-path"]
             .iter()
             .flat_map(|dir| std::fs::read_dir(dir).into_iter().flatten().flatten())
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()))
             .filter_map(|entry| Some((entry.path(), std::fs::canonicalize(entry.path()).ok()?)))
             .collect();
         all.sort();
@@ -147,8 +148,41 @@ fn ask<T: Request>(device: &Device, request: _IOC_TYPE, mut argument: T) -> io::
     Ok(argument)
 }
 
-/// Text of a fixed field, up to its first NUL.
+/// Text of a fixed field, up to its first NUL. A device may call itself anything: control characters must not reach a
+/// terminal.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
+    let text = String::from_utf8_lossy(&bytes[..end]);
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use v4l::frameinterval::Stepwise;
+
+    #[test]
+    fn names_of_devices_are_cut_and_cleaned() {
+        assert_eq!(text(b"Cam\0rest"), "Cam");
+        assert_eq!(text("Kamera \u{fc}".as_bytes()), "Kamera \u{fc}");
+        // A driver cuts at 31 bytes, also inside a character.
+        assert_eq!(text(&"Kamera \u{fc}".as_bytes()[..8]), "Kamera \u{fffd}");
+        assert_eq!(text(b"a\x1b[2J"), "a\u{fffd}[2J");
+    }
+
+    #[test]
+    fn intervals_become_rates() {
+        let fraction = |n, d| v4l::Fraction::new(n, d);
+        let one = rate_offer(&FrameIntervalEnum::Discrete(fraction(1001, 30_000)));
+        assert!(matches!(one, Some(RateOffer::Exact(FrameRate { num: 30_000, den: 1001 }))));
+        // vivid offers 1/1 s down to 1/60 s; some drivers write limits that mean "anything".
+        let range = |min, max| rate_offer(&FrameIntervalEnum::Stepwise(Stepwise { min, max, step: fraction(1, 1) }));
+        let ends = |offer| match offer {
+            Some(RateOffer::Range { slowest, fastest }) => (slowest.as_f64(), fastest.as_f64()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(ends(range(fraction(1, 60), fraction(1, 1))), (1.0, 60.0));
+        assert_eq!(ends(range(fraction(1, u32::MAX), fraction(u32::MAX, 1))), (1.0, 240.0));
+        assert!(rate_offer(&FrameIntervalEnum::Discrete(fraction(0, 0))).is_none());
+    }
 }

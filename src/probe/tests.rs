@@ -107,7 +107,9 @@ fn links_belong_to_their_node() {
         links: vec![
             ("/dev/v4l/by-id/usb-cam-video-index0", "/dev/video0"),
             ("/dev/v4l/by-id/usb-cam-video-index1", "/dev/video1"),
+            ("/dev/front", "/dev/video0"),
             ("/dev/v4l/by-path/pci-0000:00:14.0-usb-0:1:1.0-video-index0", "/dev/video0"),
+            ("/dev/v4l/by-path/pci-0000:00:14.0-usbv2-0:1:1.0-video-index0", "/dev/video0"),
         ],
         ..Sim::default()
     };
@@ -115,6 +117,8 @@ fn links_belong_to_their_node() {
     assert_eq!(camera.by_id.as_deref(), Some(Path::new("/dev/v4l/by-id/usb-cam-video-index0")));
     let by_path = "/dev/v4l/by-path/pci-0000:00:14.0-usb-0:1:1.0-video-index0";
     assert_eq!(camera.by_path.as_deref(), Some(Path::new(by_path)));
+    let more = ["/dev/front", "/dev/v4l/by-path/pci-0000:00:14.0-usbv2-0:1:1.0-video-index0"];
+    assert_eq!(camera.links, more.map(PathBuf::from));
 }
 
 #[test]

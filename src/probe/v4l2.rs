@@ -11,7 +11,7 @@ pub use super::kernel::Kernel;
 pub trait Devices {
     /// The device nodes, `/dev/video0`.
     fn nodes(&self) -> Vec<PathBuf>;
-    /// udev's links below `/dev/v4l`, each with the node it leads to.
+    /// udev's links in `/dev` and below `/dev/v4l`, each with the node it leads to.
     fn links(&self) -> Vec<(PathBuf, PathBuf)>;
     /// Opens a node.
     fn open(&self, node: &Path) -> std::io::Result<Box<dyn Node>>;
@@ -84,6 +84,7 @@ const USUAL_RATES: [u32; 13] = [1, 5, 10, 15, 20, 24, 25, 30, 50, 60, 90, 120, 2
 
 // A machine has a handful; a broken driver that never ends its lists must not fill the memory.
 const MOST_NODES: usize = 64;
+const MOST_LINKS: usize = 32;
 const MOST_MODES: usize = 500;
 const MOST_CONTROLS: usize = 200;
 
@@ -117,14 +118,18 @@ fn camera(devices: &dyn Devices, node: &Path, links: &[(PathBuf, PathBuf)]) -> O
     let modes = if caps & VIDEO_CAPTURE != 0 { modes(&*open) } else { devices.monitored(node) };
     let mut controls = open.controls();
     controls.truncate(MOST_CONTROLS);
-    let link = |kind: &str| {
-        let found = links.iter().find(|(link, to)| to == node && link.starts_with(Path::new("/dev/v4l").join(kind)));
-        found.map(|(link, _)| link.clone())
+    let mut links: Vec<PathBuf> = links.iter().filter(|(_, to)| to == node).map(|(link, _)| link.clone()).collect();
+    links.truncate(MOST_LINKS);
+    let mut take = |kind: &str| {
+        let below = Path::new("/dev/v4l").join(kind);
+        links.iter().position(|link| link.starts_with(&below)).map(|found| links.remove(found))
     };
+    let (by_id, by_path) = (take("by-id"), take("by-path"));
     Some(Camera {
         node: node.to_owned(),
-        by_id: link("by-id"),
-        by_path: link("by-path"),
+        by_id,
+        by_path,
+        links,
         name: identity.card,
         driver: identity.driver,
         bus: identity.bus,

@@ -11,11 +11,11 @@ fn windhover(home: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Out
     command.env_clear().args(arguments).env("HOME", home).env("PATH", "/usr/bin:/bin");
     // Ports of a daemon that runs on this machine are none of our business here.
     command.env("WINDHOVER_RTSP__LISTEN", "127.0.0.1:0").env("WINDHOVER_HTTP__LISTEN", "127.0.0.1:0");
-    command.envs(variables.iter().copied()).output().unwrap()
+    command.envs(variables.iter().copied()).output().expect("the command is built")
 }
 
 fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
+    String::from_utf8(output.stdout.clone()).expect("windhover prints UTF-8")
 }
 
 #[test]

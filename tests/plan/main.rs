@@ -36,7 +36,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn inventory(name: &str) -> Inventory {
-    let text = std::fs::read_to_string(folder("inventories").join(format!("{name}.json"))).unwrap();
+    let text = std::fs::read_to_string(folder("inventories").join(format!("{name}.json"))).expect("it is committed");
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
