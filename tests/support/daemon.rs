@@ -43,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) storage: Option<PathBuf>,
     /// More lines for the stream, before its tables.
     pub(crate) stream_keys: String,
+    /// Start as on a new machine: no GStreamer registry, no results of encoder tests.
+    pub(crate) cold: bool,
 }
 
 impl Default for Setup {
@@ -58,6 +60,7 @@ impl Default for Setup {
             max_viewers: 256,
             storage: None,
             stream_keys: String::new(),
+            cold: false,
         }
     }
 }
@@ -141,7 +144,12 @@ impl Daemon {
         let config = folder.path().join(format!("windhover-{}.toml", ports.rtsp));
         std::fs::write(&config, setup.config(folder.path(), ports)).expect("the temporary folder can be written");
         let started = now();
-        let mut child = command(folder.path(), &["run", "--config"])
+        let mut command = command(folder.path(), &["run", "--config"]);
+        if setup.cold {
+            let registry = folder.path().join("registry.bin");
+            command.env("GST_REGISTRY", registry).env("XDG_STATE_HOME", folder.path().join("state"));
+        }
+        let mut child = command
             .arg(&config)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -280,8 +288,8 @@ pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
     let shared = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let mut command = Command::new(BINARY);
     command.args(arguments).env("GST_REGISTRY", shared.join("gstreamer-registry.bin"));
-    command.env("XDG_CACHE_HOME", shared.join("cache"));
-    for (name, below) in [("XDG_CONFIG_HOME", "config"), ("XDG_STATE_HOME", "state"), ("XDG_DATA_HOME", "data")] {
+    command.env("XDG_STATE_HOME", shared.join("state"));
+    for (name, below) in [("XDG_CONFIG_HOME", "config"), ("XDG_CACHE_HOME", "cache"), ("XDG_DATA_HOME", "data")] {
         command.env(name, folder.join(below));
     }
     let runtime = folder.join(format!("run-{}", now().as_nanos()));

@@ -1,0 +1,96 @@
+//! What the disk keeps when the daemon is killed, and what everybody else notices when the disk stands still.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::frozen::FrozenDisk;
+use crate::support::daemon::{Daemon, Setup};
+use crate::support::rtsp::Transport;
+use crate::support::wait::{Dice, ms, now};
+use crate::support::{kills, process};
+use crate::table::{Measured, Reach, measured};
+
+const BLOCKED: Duration = Duration::from_secs(20);
+
+/// 30 kills at random moments.
+pub(crate) fn kill(seed: u64) -> Result<Vec<Measured>, String> {
+    let setup = Setup { snapshot: false, ..Setup::default() };
+    let mut dice = Dice::new(seed);
+    let (mut worst, mut finished, mut pictures) = (Duration::ZERO, 0, 0);
+    for number in 1..=30 {
+        let time = Duration::from_millis(1000 + dice.below(9000));
+        let cost = kills::once(&setup, time).map_err(|e| format!("kill {number} after {time:?}: {e}"))?;
+        worst = worst.max(cost.lost);
+        finished += cost.finished;
+        pictures += cost.pictures;
+    }
+    Ok(vec![
+        // The last picture before the kill is up to one frame old, and so is the one before it at the encoder.
+        measured("30 x kill -9: most of the open segment lost", ms(worst), "ms", Reach::Most(500.0 + 2.0 * 33.4)),
+        measured("30 x kill -9: finished segments, all whole", finished as f64, "", Reach::Seen),
+        measured("30 x kill -9: pictures, all there after restart", pictures as f64, "", Reach::Seen),
+    ])
+}
+
+/// A real client that stops reading, and a disk that stops writing, at the same time.
+pub(crate) fn stuck(_: u64) -> Result<Vec<Measured>, String> {
+    let disk = FrozenDisk::new()?;
+    let setup = Setup { storage: Some(disk.path().join("video")), ..Setup::default() };
+    let daemon = Daemon::start(&setup);
+    let mut crowd = daemon.crowd();
+    crowd.join(1, "/live", Transport::Tcp);
+    crowd.everybody_sees(Duration::from_secs(5))?;
+    let client = Stopped::start(&daemon.url())?;
+    crowd.watch(Duration::from_secs(3));
+    let frames = |daemon: &Daemon| daemon.counter("live/encode", "frames").ok_or("live/encode counts no frames");
+    let (begin, camera) = (now(), frames(&daemon)?);
+    let healthy = crowd.viewers[0].received.frames;
+    process::signal(client.0.id(), Signal::STOP);
+    let blocked = disk.freeze();
+    crowd.watch(BLOCKED);
+    let seconds = (now() - begin).as_secs_f64();
+    let camera = (frames(&daemon)? - camera) as f64 / seconds;
+    let healthy = (crowd.viewers[0].received.frames - healthy) as f64 / seconds;
+    let during = daemon.faults("live/record");
+    disk.thaw();
+    blocked?;
+    crowd.watch(Duration::from_secs(5));
+    let gaps = daemon.counter("live/record", "gaps").unwrap_or(0);
+    let lost = crowd.lost() as f64;
+    let longest = ms(crowd.viewers[0].received.longest_gap);
+    drop(client);
+    // The daemon goes before its disk.
+    drop(daemon);
+    Ok(vec![
+        measured("stuck viewer and disk: camera", camera, "1/s", Reach::Least(29.9)),
+        measured("stuck viewer and disk: healthy viewer gets", healthy, "1/s", Reach::Least(29.9)),
+        measured("stuck viewer and disk: healthy viewer loses", lost, "", Reach::Most(0.0)),
+        measured("stuck viewer and disk: longest gap at that viewer", longest, "ms", Reach::Seen),
+        measured("stuck viewer and disk: faults of the recorder", during.len() as f64, "", Reach::Least(1.0)),
+        measured("stuck viewer and disk: gaps counted", gaps as f64, "", Reach::Least(1.0)),
+    ])
+}
+
+/// ffmpeg as a viewer that can be stopped; killed when dropped.
+struct Stopped(Child);
+
+impl Stopped {
+    fn start(url: &str) -> Result<Self, String> {
+        let child = Command::new("ffmpeg")
+            .args(["-v", "quiet", "-rtsp_transport", "tcp", "-i", url, "-f", "null", "-"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        child.map(Self).map_err(|e| format!("ffmpeg: {e}"))
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
