@@ -87,6 +87,16 @@ fn all_viewers_share_one_encode_whatever_their_url() {
     assert_eq!(crowd.lost(), 0);
 }
 
+/// With the time of sending in the reports, as is the library's default, no picture would be nearer than the time that
+/// encoding takes, some 4 ms.
+#[test]
+fn sender_reports_carry_the_time_of_capture() {
+    let daemon = Daemon::start(&Setup::live_only());
+    let player = Player::play(&daemon.url(), Transport::Udp);
+    let nearest = || player.seen().report_errors.iter().map(|e| e.abs()).reduce(f64::min);
+    wait_until(Duration::from_secs(30), "a picture with its time of capture", || nearest().is_some_and(|e| e < 0.001));
+}
+
 /// The threads that carry video, by name. GLib's pools and the workers of control come and go with work, not viewers.
 fn threads(daemon: &Daemon) -> Vec<String> {
     let mut names = thread_names(daemon.pid());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gst::prelude::*;
 use gst_video::prelude::*;
+use windhover::base::clock::{Clock, SystemClock};
 use windhover::media::stamp;
 
 use super::rtsp::Transport;
@@ -23,6 +24,8 @@ pub(crate) struct Seen {
     pub(crate) first: Option<Duration>,
     /// The stamps, in the order of their arrival.
     pub(crate) stamps: Vec<Duration>,
+    /// How far the capture time by the sender reports is from the stamp, for each picture that has both, in seconds.
+    pub(crate) report_errors: Vec<f64>,
     /// The first error of the pipeline.
     pub(crate) error: Option<String>,
 }
@@ -55,7 +58,7 @@ impl Player {
         // decoder from holding one picture back for each thread.
         Self::launch(&format!(
             "rtspsrc location={url} latency=0 protocols={protocols} \
-             ! rtph264depay ! video/x-h264,stream-format=avc,alignment=au ! h264parse ! avdec_h264 max-threads=1 \
+             add-reference-timestamp-meta=true ! rtph264depay ! video/x-h264,stream-format=avc,alignment=au ! h264parse ! avdec_h264 max-threads=1 \
              ! videoconvert ! video/x-raw,format=I420 ! appsink name=out sync=false max-buffers=1 drop=true"
         ))
     }
@@ -130,7 +133,18 @@ fn note(seen: &mut Seen, sample: &gst::Sample) {
         Some(time) => {
             seen.latencies.push(arrived.saturating_sub(time));
             seen.stamps.push(time);
+            seen.report_errors.extend(report_error(sample, time));
         }
         None => seen.unreadable += 1,
     }
+}
+
+/// The NTP time of capture that the receiver worked out from the sender reports, less the stamp, both as wall time.
+fn report_error(sample: &gst::Sample, stamp: Duration) -> Option<f64> {
+    // NTP counts from 1900 (RFC 5905, section 6).
+    const NTP_TO_UNIX: u64 = 2_208_988_800;
+    let reported = sample.buffer()?.meta::<gst::ReferenceTimestampMeta>()?.timestamp();
+    let reported = Duration::from_nanos(reported.nseconds()).checked_sub(Duration::from_secs(NTP_TO_UNIX))?;
+    let wall = SystemClock.wall() - SystemClock.monotonic() + stamp;
+    Some(reported.as_secs_f64() - wall.as_secs_f64())
 }
