@@ -125,9 +125,9 @@ mod tests {
             (none, "/data/video", Some("/data")),
             (none, "/data", Some("/data")),
             (none, "/database", None),
-            (none, "/home/me", None),
+            (none, "/srv/me", None),
             (MOUNTED, "/mnt/my disk/x", Some("/mnt/my disk")),
-            ("", "/home/me", Some("/")),
+            ("", "/srv/me", Some("/")),
         ] {
             assert_eq!(missing(FSTAB, present, path).as_deref(), want, "{path}");
         }

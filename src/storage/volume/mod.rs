@@ -87,13 +87,13 @@ impl Volume {
             return writable(path, open_directory(path, parent)?.as_ref());
         }
         let directory = open_directory(path, &real)?;
-        // The lock is given back when the descriptor is closed at the end.
         lock(path, &directory)?;
-        writable(path, &directory)?;
-        match marker::read(path, &directory)? {
+        let fit = writable(path, &directory).and_then(|()| match marker::read(path, &directory)? {
             Some(_) => Ok(()),
             None => marker::require_empty(path, &directory),
-        }
+        });
+        unlock(path, &directory);
+        fit
     }
 
     fn with(
@@ -155,10 +155,8 @@ impl Volume {
         self.closed.store(true, Ordering::Release);
         if let Some(identity) = &self.identity {
             let lock = identity.lock.lock().expect("nothing panics while it holds this lock").take();
-            if let Some(directory) = lock
-                && let Err(e) = rustix::fs::flock(directory.fd(), FlockOperation::Unlock)
-            {
-                tracing::debug!("cannot unlock {}: {e}", self.path.display());
+            if let Some(directory) = lock {
+                unlock(&self.path, &directory);
             }
         }
     }
@@ -356,6 +354,13 @@ fn lock(path: &Path, directory: &Directory) -> Result<(), Error> {
     match rustix::fs::flock(directory.fd(), FlockOperation::NonBlockingLockExclusive) {
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Busy(path.to_owned())),
         locked => locked.map_err(|e| Error::missing(path, "it cannot be locked", Some(e.into()))),
+    }
+}
+
+/// Explicitly: a lock ends with its last descriptor, of which a child process that is being started holds a copy.
+fn unlock(path: &Path, directory: &Directory) {
+    if let Err(e) = rustix::fs::flock(directory.fd(), FlockOperation::Unlock) {
+        tracing::debug!("cannot unlock {}: {e}", path.display());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Kills a recording process at random moments. The child is this test binary, run again.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -24,7 +24,8 @@ fn child() {
     let begun = rig.clock.monotonic();
     for i in 1.. {
         rig.send(1);
-        println!("\nsent {i}");
+        // The test harness prints on the same line.
+        writeln!(std::io::stdout(), "\nsent {i}").unwrap();
         let next = begun + Duration::from_secs(1) * i / film::FPS;
         std::thread::sleep(next.saturating_sub(rig.clock.monotonic()));
     }

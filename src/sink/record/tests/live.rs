@@ -183,20 +183,22 @@ fn a_blocked_disk_fills_the_queue_and_the_gap_is_marked_and_reported() {
     assert_eq!(rig.page("live/record").condition, Condition::Recovering);
     rig.send(150);
     disk.set(Mood::Well);
-    until("the queue to drain", || rig.frames() > 60);
-    rig.sent += (60 - rig.sent % 60) % 60;
-    rig.send(30);
-    until("the gap", || rig.has(FaultCode::RecordingGap));
+    // The queue takes pictures again when it has drained; each sending begins at a keyframe.
+    until("the gap", || {
+        rig.send(30);
+        rig.has(FaultCode::RecordingGap)
+    });
     until("running", || rig.page("live/record").condition == Condition::Running);
     assert!(rig.record.stop(Duration::from_secs(2)));
     let segments = segments(root.path());
-    let first_run: usize = segments.iter().filter(|(m, _)| m.run == 1).map(|(_, n)| n).sum();
-    let after = segments.iter().find(|(m, _)| m.run == 2).unwrap();
-    let all: usize = segments.iter().map(|(_, n)| n).sum();
-    assert_eq!((after.0.seq, after.1), (0, 30));
-    assert_eq!(first_run + after.0.lost as usize, 180);
-    assert_eq!(rig.page("live/record").counters["dropped"], after.0.lost);
-    assert_eq!(all as u64, rig.frames());
+    let resumed = segments.iter().find(|(m, _)| m.run == 2).unwrap();
+    assert!(resumed.0.seq == 0 && resumed.0.lost >= 30, "{segments:?}");
+    let written: usize = segments.iter().map(|(_, n)| n).sum();
+    let lost: u64 = segments.iter().map(|(m, _)| m.lost).sum();
+    let page = rig.page("live/record");
+    // Nothing vanishes in silence; what is missing at the very end has no file after it that could say so.
+    assert!(written as u64 + page.counters["dropped"] == u64::from(rig.sent) && lost <= page.counters["dropped"]);
+    assert_eq!(written as u64, page.counters["frames"]);
 }
 
 #[test]
