@@ -22,7 +22,7 @@ const SILENT: Duration = Duration::from_secs(2);
 /// A fault is over after so much writing without one.
 const CLEAN: Duration = Duration::from_secs(60);
 /// What is queued when the daemon ends is still written for so long; then the segment is finished.
-const DRAIN: Duration = Duration::from_secs(1);
+const DRAIN: Duration = Duration::from_millis(500);
 /// Backoff between attempts to write.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(5);

@@ -1,11 +1,12 @@
 //! Builds the boxes of a segment.
 
 use mp4_atom::{
-    Avc1, Avcc, Co64, Codec, Dinf, Dref, Encode, FixedPoint, Ftyp, Hdlr, Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mvex,
-    Mvhd, Stbl, Stco, Stsc, StscEntry, Stsd, Stss, Stsz, StszSamples, Stts, SttsEntry, Tfdt, Tfhd, Tkhd, Traf, Trak,
-    Trex, Trun, TrunEntry, Url, Visual, Vmhd,
+    Avc1, Co64, Codec, Dinf, Dref, Encode, FixedPoint, Ftyp, Hdlr, Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mvex, Mvhd,
+    Stbl, Stco, Stsc, StscEntry, Stsd, Stss, Stsz, StszSamples, Stts, SttsEntry, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex,
+    Trun, TrunEntry, Url, Visual, Vmhd,
 };
 
+use super::avc::configuration;
 use super::crc::crc32;
 use super::{CHECK, EPOCH_1904, MARK, Mark, Sample, TIMESCALE, Track};
 
@@ -184,7 +185,7 @@ fn moov(track: &Track, mark: &Mark, samples: &[Sample]) -> Result<Moov, mp4_atom
 
 fn stbl(track: &Track, samples: &[Sample]) -> Result<Stbl, mp4_atom::Error> {
     let visual = Visual { data_reference_index: 1, width: track.width, height: track.height, ..Visual::default() };
-    let avc1 = Avc1 { visual, avcc: Avcc::new(&track.sps, &track.pps)?, ..Avc1::default() };
+    let avc1 = Avc1 { visual, avcc: configuration(&track.sps, &track.pps)?, ..Avc1::default() };
     let chunks = chunks(samples);
     let (mut stco, mut co64) = (None, None);
     match chunks.iter().map(|(at, _)| u32::try_from(*at)).collect::<Result<Vec<_>, _>>() {

@@ -24,6 +24,7 @@
 //! its first picture, and how many pictures are known to be missing before it. A `check` box holds the CRC-32 of the
 //! boxes before it: recovery decodes and keeps only what was written whole.
 
+mod avc;
 mod boxes;
 mod crc;
 #[cfg(test)]
