@@ -181,10 +181,13 @@ struct Keeper {
 impl Keeper {
     fn run(mut self) {
         let mut backoff = Backoff::new(OPEN_FIRST, OPEN_MAX);
+        // Once there was a disk, an empty place where it was is its mount point, and belongs to the root file system.
+        let mut may_make = true;
         loop {
             let since = self.clock.monotonic();
-            match Volume::open(&self.shared.path, self.first.clone(), self.clock.wall()) {
+            match Volume::open(&self.shared.path, self.first.clone(), may_make.then(|| self.clock.wall())) {
                 Ok((volume, open)) => {
+                    may_make = false;
                     if self.keep(&volume, open) {
                         break;
                     }

@@ -18,7 +18,7 @@ impl House {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let clock = Arc::new(SimClock::at(Duration::from_secs(UNIX)));
-        drop(Volume::open(root.path(), None, clock.wall()).unwrap());
+        drop(Volume::open(root.path(), None, Some(clock.wall())).unwrap());
         Self { root, health: Health::new(clock), storage: None }
     }
 
@@ -135,7 +135,7 @@ fn old_segments_go_and_snapshots_are_limited() {
     assert!(storage.stop(Duration::from_secs(5)));
     assert!(storage.write_image(&live(), b"jpeg", Duration::ZERO).is_err());
     // The lock was given back.
-    Volume::open(house.root.path(), None, Duration::ZERO).unwrap();
+    Volume::open(house.root.path(), None, None).unwrap();
 }
 
 #[test]
@@ -148,4 +148,29 @@ fn somebody_elses_directory_is_a_fault_until_it_is_empty() {
     assert_eq!(house.page().condition, Condition::Absent);
     fs::remove_file(house.root.path().join("thesis.tex")).unwrap();
     house.until("running", |h| h.page().condition == Condition::Running && h.page().faults.is_empty());
+}
+
+#[test]
+fn the_mount_point_of_a_pulled_disk_is_not_written_to() {
+    let mut house = House::new();
+    house.start(0, None);
+    house.until("running", |h| h.page().condition == Condition::Running);
+    // As a mount point shows what lies below it when the disk is gone: nothing.
+    let (path, pulled) = (house.root.path().to_owned(), house.root.path().with_extension("pulled"));
+    for empty in [false, true] {
+        fs::rename(&path, &pulled).unwrap();
+        if empty {
+            fs::create_dir(&path).unwrap();
+        }
+        house.until("absent", |h| h.page().condition == Condition::Absent);
+        assert!(house.storage.as_ref().unwrap().volume().is_none());
+        // The keeper has tried to open it at least once more.
+        house.until("a closer look", |h| h.page().faults.iter().any(|f| f.detail.contains("after a restart only")));
+        assert_eq!(path.exists(), empty);
+        if empty {
+            fs::remove_dir(&path).unwrap();
+        }
+        fs::rename(&pulled, &path).unwrap();
+        house.until("running", |h| h.page().condition == Condition::Running && h.page().faults.is_empty());
+    }
 }

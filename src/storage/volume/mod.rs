@@ -57,20 +57,25 @@ impl Drop for Volume {
 }
 
 impl Volume {
-    /// Opens the directory at `path`, which must be absolute. Makes it, with a marker, if it is absent and the
-    /// directory above it is there, or if it is empty; `wall` is written into the marker. Returns the files that a
-    /// crash left open, too.
-    pub fn open(path: &Path, first: Option<StreamId>, wall: Duration) -> Result<(Arc<Self>, OpenFiles), Error> {
+    /// Opens the directory at `path`, which must be absolute. With `make` it is made, with a marker, if it is absent
+    /// and the directory above it is there, or if it is empty; that time since the Unix epoch is written into the
+    /// marker. Returns the files that a crash left open, too.
+    pub fn open(path: &Path, first: Option<StreamId>, make: Option<Duration>) -> Result<(Arc<Self>, OpenFiles), Error> {
         let real = place(path)?;
+        let gone = |what: &str| {
+            let why = format!("{what}; was the disk pulled? On a new disk a directory is made after a restart only");
+            Error::missing(path, why, None)
+        };
         if !real.exists() {
-            make(path, &real)?;
+            make.ok_or_else(|| gone("it is no longer there"))?;
+            make_directory(path, &real)?;
         }
         let directory = open_directory(path, &real)?;
         lock(path, &directory)?;
         writable(path, &directory)?;
         let marker = match marker::read(path, &directory)? {
             Some(marker) => marker,
-            None => marker::make(path, &directory, wall)?,
+            None => marker::make(path, &directory, make.ok_or_else(|| gone("its marker is gone"))?)?,
         };
         let stat = stat(path, &directory)?;
         let identity =
@@ -337,7 +342,7 @@ fn place(path: &Path) -> Result<PathBuf, Error> {
     }
 }
 
-fn make(path: &Path, real: &Path) -> Result<(), Error> {
+fn make_directory(path: &Path, real: &Path) -> Result<(), Error> {
     let why = "it is not there and cannot be made";
     let made = std::fs::create_dir(real).and_then(|()| match real.parent() {
         Some(parent) => std::fs::File::open(parent)?.sync_all(),

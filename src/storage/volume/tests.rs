@@ -7,7 +7,7 @@ use crate::base::fault::FaultCode;
 const WALL: Duration = Duration::from_secs(1_795_161_600);
 
 fn open(path: &Path) -> Result<Arc<Volume>, Error> {
-    Volume::open(path, StreamId::new("live").ok(), WALL).map(|(volume, _)| volume)
+    Volume::open(path, StreamId::new("live").ok(), Some(WALL)).map(|(volume, _)| volume)
 }
 
 fn code(result: Result<impl Sized, Error>) -> FaultCode {
