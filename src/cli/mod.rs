@@ -58,7 +58,7 @@ enum Command {
 pub struct ConfigArgs {
     /// Read this file in place of /usr/share/windhover/windhover.toml and /etc/windhover/windhover.toml.
     ///
-    /// Environment variables (WINDHOVER_<SECTION>__<KEY>, and CAMERA, VIDEO_FPS, VIDEO_WIDTH, VIDEO_HEIGHT,
+    /// Environment variables (`WINDHOVER_<SECTION>__<KEY>`, and CAMERA, VIDEO_FPS, VIDEO_WIDTH, VIDEO_HEIGHT,
     /// VIDEO_BITRATE, ENABLE_RTSP, ENABLE_VIDEO, ENABLE_IMAGES, SSD_PATH for the first stream) override it.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! The environment, the topmost layer: short names that act on the first stream, and WINDHOVER_<SECTION>__<KEY>.
+//! The environment, the topmost layer: short names that act on the first stream, and `WINDHOVER_<SECTION>__<KEY>`.
 
 use std::collections::BTreeMap;
 

@@ -30,7 +30,7 @@ section! {
         http: Http = "",
         /// What all streams have in common.
         stream_defaults: StreamDefaults = "",
-        /// The streams, 1 to 16. The first one is rtsp://<host>:8554/live, the others are /<id>. Without any, there is
+        /// The streams, 1 to 16. The first one is `rtsp://<host>:8554/live`, the others are `/<id>`. Without any, there is
         /// one stream with the defaults below.
         stream: Vec<Stream> = "",
     }
@@ -68,7 +68,7 @@ section! {
     pub struct Rtsp {
         /// Switches the RTSP server on or off.
         enabled: bool = "true",
-        /// Address and port. "[::]:8554" serves all addresses of both IP versions. Port 0 lets the kernel choose.
+        /// Address and port. `[::]:8554` serves all addresses of both IP versions. Port 0 lets the kernel choose.
         listen: SocketAddr = "\"127.0.0.1:8554\"",
     }
 }
@@ -84,7 +84,7 @@ section! {
 section! {
     /// The HTTP door.
     pub struct Http {
-        /// Address and port. "[::]:8080" serves all addresses of both IP versions. Port 0 lets the kernel choose.
+        /// Address and port. `[::]:8080` serves all addresses of both IP versions. Port 0 lets the kernel choose.
         listen: SocketAddr = "\"127.0.0.1:8080\"",
         /// The unix socket of local administration. Absolute, at most 100 bytes.
         /// Default: api.sock in systemd's runtime directory (/run/windhover) or windhover/api.sock in the user's.

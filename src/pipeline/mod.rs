@@ -1,10 +1,10 @@
 //! One camera assembled: source, newest picture, encoder, hub.
 //!
-//! A frame is made in `source`, on the source's streaming thread; [`camera`] puts it into the slot of the
+//! A frame is made in `source`, on the source's streaming thread; `camera` puts it into the slot of the
 //! newest picture and into the encoder's queue and returns; the encoder's thread brings it through `encode::Framer`
 //! into the `hub`, which offers it to every reader. Nothing on this way waits for anything.
 //!
-//! Source and encoder are two pipelines, each kept alive by a thread of its own ([`camera`], [`encoder`]): one that
+//! Source and encoder are two pipelines, each kept alive by a thread of its own (`camera`, `encoder`): one that
 //! fails is rebuilt, and the other one does not notice.
 
 mod camera;

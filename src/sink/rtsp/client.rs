@@ -70,7 +70,7 @@ glib::wrapper! {
 }
 
 glib::wrapper! {
-    /// A server whose connections are [`Client`]s.
+    /// A server whose connections are `Client`s.
     pub struct Server(ObjectSubclass<imp::Server>) @extends gst_rtsp_server::RTSPServer;
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Why it is held: gst-rtsp-server 1.22 takes a shared media down when its last viewer leaves and lets new viewers in
 //! while it does so; one of them then meets a stream that counts as complete and has no segment event, and an
-//! assertion ends the process. Here the media always has one viewer, ourselves ([`viewer_zero`]), so it is never taken
+//! assertion ends the process. Here the media always has one viewer, ourselves (`viewer_zero`), so it is never taken
 //! down. The whole story: `src/docs/decisions/0003-rtsp-media-held.md`.
 
 mod client;
