@@ -1,7 +1,7 @@
 //! One segment file, written so that a power cut at any moment leaves something that plays.
 //!
 //! What is lost, by the order of the steps: every fragment whose [`Segment::append`] returned is on the medium. A
-//! killed process loses the pictures not yet appended (the recorder appends every 0.4 s); a power cut loses those and
+//! killed process loses the pictures not yet appended (the recorder appends every 0.35 s); a power cut loses those and
 //! the fragment that is on its way, so less than 1 s as long as the disk answers within 0.2 s. A finished segment is
 //! never touched again. `sink::record` tests cut this at every write and at every reordering between two flushes.
 

@@ -1,6 +1,6 @@
 //! The recorder: one stream into segment files that survive a power cut.
 //!
-//! A plain thread takes pictures from the hub through a lossless reader of its own and writes a fragment every 0.4 s,
+//! A plain thread takes pictures from the hub through a lossless reader of its own and writes a fragment every 0.35 s,
 //! each made durable by one fdatasync. Where no keyframe comes by itself, it asks for one, and cuts there. A disk that
 //! is slow, blocked, full or gone holds up this thread and nothing else: its queue fills, what does not fit is
 //! dropped, and the recording goes on in a new run, whose first file says how many pictures are missing before it.

@@ -11,7 +11,7 @@ use super::{CHECK, CHECK_LEN, EPOCH_1904, MARK, Mark, RESERVE_LEN, Sample, TIMES
 
 /// No moov or moof of ours is larger: 1 MiB describes 80,000 pictures in one fragment.
 const MAX_INDEX: u64 = 1 << 20;
-/// No fragment of ours is larger: 0.4 s at 2.5 Gbit/s.
+/// No fragment of ours is larger: 0.35 s at 3 Gbit/s.
 const MAX_FRAGMENT: u64 = 128 << 20;
 
 /// What a file is.
