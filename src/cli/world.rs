@@ -205,6 +205,21 @@ mod tests {
     }
 
     #[test]
+    fn clips_must_be_files_with_something_in_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let empty = dir.path().join("empty.mp4");
+        std::fs::write(&empty, "").unwrap();
+        let good = dir.path().join("good.mp4");
+        std::fs::write(&good, "x").unwrap();
+        let table = [(empty, "is empty"), (dir.path().to_owned(), "is no file"), (good, "")];
+        for (path, want) in table {
+            let found = wrong(dir.path(), &[("CAMERA", &path.display().to_string())]);
+            let hit = if want.is_empty() { found.is_empty() } else { found.len() == 1 && found[0].ends_with(want) };
+            assert!(hit, "{}: {found:#?}", path.display());
+        }
+    }
+
+    #[test]
     fn a_stale_socket_and_a_dirty_storage() {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("api.sock");

@@ -174,7 +174,8 @@ fn broken_toml_is_reported_with_what_else_is_wrong() {
 #[test]
 fn a_later_layer_wins_and_its_streams_replace_the_list() {
     let files = Files::new();
-    let low = files.write("low.toml", "[limits]\nmax_viewers = 5\n[[stream]]\nid = \"a\"\n[[stream]]\nid = \"b\"");
+    let low =
+        files.write("low.toml", "[limits]\nmax_viewers = 5\n[[stream]]\nid = \"a\"\nfps = 5\n[[stream]]\nid = \"b\"");
     let high = files.write("high.toml", "[limits]\nmax_viewers = 6\n[[stream]]\nid = \"c\"");
     let absent = files.dir.path().join("absent.toml");
     let inputs = Inputs { files: vec![low, absent, high.clone()], ..Inputs::default() };
@@ -184,6 +185,7 @@ fn a_later_layer_wins_and_its_streams_replace_the_list() {
     assert_eq!(config.settings.stream.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), ["c"]);
     let place = Place::File { path: high, line: 4, column: 6 };
     assert_eq!(config.origins.place("stream[0].id"), place);
+    assert!(!config.origins.is_set("stream[0].fps"), "what the low layer said of its stream is forgotten");
     assert_eq!(config.files.len(), 2);
 }
 

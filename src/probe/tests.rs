@@ -63,8 +63,9 @@ impl Node for SimNode {
 
 const CAPTURE: u32 = 0x0420_0001;
 const METADATA: u32 = 0x04A0_0000;
-const CODEC: u32 = 0x0420_8000;
-const MULTIPLANAR_CODEC: u32 = 0x0420_4000;
+// Codecs of older kernels say capture and output besides memory to memory.
+const CODEC: u32 = 0x0420_8003;
+const MULTIPLANAR_CODEC: u32 = 0x0420_7000;
 const OUTPUT: u32 = 0x0420_0002;
 const MULTIPLANAR: u32 = 0x0420_1000;
 
