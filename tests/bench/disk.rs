@@ -53,10 +53,14 @@ pub(crate) fn stuck(_: u64) -> Result<Vec<Measured>, String> {
     let seconds = (now() - begin).as_secs_f64();
     let camera = (frames(&daemon)? - camera) as f64 / seconds;
     let healthy = (crowd.viewers[0].received.frames - healthy) as f64 / seconds;
-    let during = daemon.faults("live/record");
+    let reported = daemon.condition("live/record").as_deref() == Some("recovering");
     disk.thaw();
     blocked?;
-    crowd.watch(Duration::from_secs(5));
+    let mut reported_after = false;
+    for _ in 0..10 {
+        crowd.watch(Duration::from_millis(500));
+        reported_after |= daemon.faults("live/record").iter().any(|code| code == "REC-005");
+    }
     let gaps = daemon.counter("live/record", "gaps").unwrap_or(0);
     let lost = crowd.lost() as f64;
     let longest = ms(crowd.viewers[0].received.longest_gap);
@@ -68,7 +72,8 @@ pub(crate) fn stuck(_: u64) -> Result<Vec<Measured>, String> {
         measured("stuck viewer and disk: healthy viewer gets", healthy, "1/s", Reach::Least(29.9)),
         measured("stuck viewer and disk: healthy viewer loses", lost, "", Reach::Most(0.0)),
         measured("stuck viewer and disk: longest gap at that viewer", longest, "ms", Reach::Seen),
-        measured("stuck viewer and disk: faults of the recorder", during.len() as f64, "", Reach::Least(1.0)),
+        measured("stuck viewer and disk: reported while blocked", f64::from(reported), "", Reach::Least(1.0)),
+        measured("stuck viewer and disk: REC-005 after it", f64::from(reported_after), "", Reach::Least(1.0)),
         measured("stuck viewer and disk: gaps counted", gaps as f64, "", Reach::Least(1.0)),
     ])
 }

@@ -247,6 +247,11 @@ impl Daemon {
         codes.collect()
     }
 
+    /// What one branch says it is doing: "running", "recovering" ...
+    pub(crate) fn condition(&self, branch: &str) -> Option<String> {
+        Some(find_branch(&self.health(), branch)?.get("condition")?.as_str()?.to_owned())
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         process::signal(self.pid(), signal);

@@ -51,6 +51,9 @@ pub(crate) fn run(rounds: u64, seed: u64, mut tell: impl FnMut(&Outcome)) -> Res
     for round in 1..=rounds {
         let restart = round % RESTART_EVERY == 0;
         let away = restart.then(|| Away::take(&[&large, &small]));
+        if away.is_some() {
+            source_fails(&daemon, &mut here)?;
+        }
         let next = change_of_viewers(&mut here, &daemon, &mut dice, away);
         daemon.assert_running();
         here = next.map_err(|e| format!("round {round} of seed {seed}: {e}"))?;
@@ -91,13 +94,25 @@ fn change_of_viewers(here: &mut Crowd, daemon: &Daemon, dice: &mut Dice, away: O
     here.until(Duration::from_millis(dice.below(30)), |viewers| viewers.iter().all(|viewer| !viewer.alive()));
     joined(&mut next, dice);
     if let Some(away) = away {
-        next.watch(Duration::from_millis(200 + dice.below(400)));
+        // Within this time some have set up, and none can see anything.
+        next.watch(Duration::from_millis(dice.below(400)));
         away.give_back();
     }
     next.everybody_sees(PICTURE_WITHIN)?;
     // A round takes as long as it takes to meet every phase of the clips.
     next.watch(Duration::from_millis(dice.below(300)));
     Ok(next)
+}
+
+/// Waits until the source has met the missing clip: at the end of the one that plays.
+fn source_fails(daemon: &Daemon, here: &mut Crowd) -> Result<(), String> {
+    for _ in 0..100 {
+        here.watch(Duration::from_millis(50));
+        if daemon.condition("live/source").as_deref() != Some("running") {
+            return Ok(());
+        }
+    }
+    Err("the source goes on without its clips".into())
 }
 
 fn joined(crowd: &mut Crowd, dice: &mut Dice) {
