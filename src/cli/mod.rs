@@ -54,6 +54,8 @@ enum Command {
 }
 
 /// Where the configuration comes from: the same for every subcommand.
+// Its comments are the help text of the command line, where "<KEY>" is no HTML.
+#[allow(rustdoc::invalid_html_tags)]
 #[derive(Debug, Clone, Args)]
 pub struct ConfigArgs {
     /// Read this file in place of /usr/share/windhover/windhover.toml and /etc/windhover/windhover.toml.

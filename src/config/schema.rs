@@ -1,6 +1,9 @@
 //! Every key of the configuration. The doc comment of a key is its reference: the commented default file
 //! (`windhover.toml` beside this file, `windhover check --print-defaults`) is generated from here.
 
+// The comments below are the reference of the keys, also as text in windhover.toml: "[::]" is no link, "<id>" no HTML.
+#![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
