@@ -15,7 +15,7 @@ use crate::plan::{self, Plan};
 use crate::probe::Depth;
 use crate::supervise::systemd::Systemd;
 
-use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, resolve};
+use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, resolve, say};
 
 /// Run the daemon: camera in, RTSP, recordings and snapshots out.
 ///
@@ -69,19 +69,14 @@ fn prepare_home(config: &Config) {
 
 /// The Plan, and under it the URLs to open, with an address that works from this machine.
 fn announce(plan: &Plan) {
-    println!("{}", plan::text(plan).trim_end());
-    println!();
+    let mut urls = Vec::new();
     for stream in &plan.streams {
-        if let Some(rtsp) = &plan.rtsp {
-            println!("  rtsp://{}/{}", reachable(rtsp.listen), stream.id);
-        }
-        println!("  http://{}/api/v1/streams/{}/snapshot.jpg", reachable(plan.http.listen), stream.id);
+        urls.extend(plan.rtsp.as_ref().map(|rtsp| format!("rtsp://{}/{}", reachable(rtsp.listen), stream.id)));
+        urls.push(format!("http://{}/api/v1/streams/{}/snapshot.jpg", reachable(plan.http.listen), stream.id));
     }
-    println!("  http://{}/api/v1/health    or: windhover status", reachable(plan.http.listen));
-    if let Some(storage) = &plan.storage {
-        println!("  {}", storage.path.display());
-    }
-    println!();
+    urls.push(format!("http://{}/api/v1/health    or: windhover status", reachable(plan.http.listen)));
+    urls.extend(plan.storage.as_ref().map(|storage| storage.path.display().to_string()));
+    say(&format!("{}\n\n  {}\n\n", plan::text(plan).trim_end(), urls.join("\n  ")));
 }
 
 fn reachable(listen: SocketAddr) -> SocketAddr {
