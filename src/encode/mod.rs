@@ -41,7 +41,11 @@ impl Coded for Error {
     }
 
     fn fault(&self) -> Option<FaultCode> {
-        Some(FaultCode::EncoderFailed)
+        Some(match self {
+            // The Plan names an encoder that is not installed only when none works.
+            Error::Start { cause: crate::gst::Error::Missing { .. }, .. } => FaultCode::EncoderMissing,
+            _ => FaultCode::EncoderFailed,
+        })
     }
 }
 

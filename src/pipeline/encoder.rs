@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::backoff::Backoff;
-use crate::base::error::Chain;
+use crate::base::error::{Chain, Coded};
 use crate::base::fault::FaultCode;
 use crate::base::health::{Condition, Reporter};
 use crate::base::heartbeat::Heartbeat;
@@ -18,6 +18,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// An encoder that is fed and gives out nothing for so long is rebuilt. A hardware encoder's first picture after a
 /// cold start takes up to a second.
 const SILENT_FOR: Duration = Duration::from_secs(3);
+
+/// Why a run of the encoder ended.
+type Ended = (FaultCode, String);
 
 pub(super) struct Keeper {
     setup: Arc<Setup>,
@@ -41,9 +44,9 @@ impl Keeper {
             let began = self.setup.clock.monotonic();
             let result = self.run_once(&plan);
             self.disconnect();
-            if let Err(detail) = result {
-                self.report.set(Condition::Recovering, detail.clone());
-                self.report.raise(FaultCode::EncoderFailed, detail);
+            if let Err((code, detail)) = result {
+                self.report.set(Condition::Recovering, detail.as_str());
+                self.report.raise(code, detail);
                 let wait = backoff.after(self.setup.clock.monotonic().saturating_sub(began));
                 self.report.gauge("restarts", backoff.attempts().into());
                 self.setup.shutdown.wait(wait);
@@ -52,13 +55,14 @@ impl Keeper {
         self.report.set(Condition::Stopped, "");
     }
 
-    fn run_once(&self, plan: &EncodePlan) -> Result<(), String> {
+    fn run_once(&self, plan: &EncodePlan) -> Result<(), Ended> {
         let setup = &self.setup;
         let started = encode::start(plan, setup.plan.rate, setup.framer());
-        let (encoder, input) = started.map_err(|e| Chain(&e).to_string())?;
+        let (encoder, input) =
+            started.map_err(|e| (e.fault().unwrap_or(FaultCode::EncoderFailed), Chain(&e).to_string()))?;
         setup.hub.set_encoder(Some(encoder.keyframes()));
         *self.input.lock().expect("nothing panics while it holds this lock") = Some(input);
-        self.watch(plan, &encoder)
+        self.watch(plan, &encoder).map_err(|detail| (FaultCode::EncoderFailed, detail))
     }
 
     fn disconnect(&self) {

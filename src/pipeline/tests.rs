@@ -182,6 +182,16 @@ fn an_absent_camera_is_a_known_state() {
 }
 
 #[test]
+fn an_encoder_that_is_not_known_is_a_fault_and_the_source_runs() {
+    let rig = Rig::start(SourceKind::Test, "nosuchenc");
+    let encode = rig.until("live/encode", has(FaultCode::EncoderFailed));
+    assert!(encode.detail.contains("nosuchenc"), "{encode:?}");
+    rig.until("live/source", is_well);
+    assert!(rig.pictures.newest().is_some());
+    rig.end();
+}
+
+#[test]
 fn a_keyframe_comes_on_request() {
     let rig = Rig::start(SourceKind::Test, "x264enc");
     rig.until("live/encode", is_well);
