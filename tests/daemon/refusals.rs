@@ -1,6 +1,7 @@
 //! What is wrong in a configuration is said at once, all of it, and nothing starts.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::TcpListener;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -47,30 +48,30 @@ fn a_good_configuration_is_checked_with_reasons() {
 
 #[test]
 fn a_port_in_use_is_a_fault_and_is_taken_when_it_is_free() {
-    let daemon = Daemon::start(&Setup::live_only());
+    let mut daemon = Daemon::start(&Setup::live_only());
     // The second daemon gets the first one's configuration, so its ports are taken.
     let config = std::fs::read_dir(daemon.folder()).expect("it is there").filter_map(Result::ok);
     let config = config.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "toml"));
     let log = daemon.folder().join("second.log");
     let output = std::fs::File::create(&log).expect("the folder is ours");
     let mut second = command(daemon.folder(), &["run", "--config"]);
-    let mut second = second.arg(config.expect("it was written")).stderr(output).spawn().expect("cargo built it");
+    second.arg(config.expect("it was written")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
+    let mut second = Killed(second.spawn().expect("cargo built it"));
     let said = |what: &str| std::fs::read_to_string(&log).is_ok_and(|text| text.contains(what));
     wait_until(Duration::from_secs(15), "NET-001 in the log", || said("NET-001"));
-    assert_eq!(second.try_wait().expect("it is our child"), None, "it goes on");
-    let port = daemon.rtsp().port();
-    drop(daemon_without_its_folder(daemon, || {
-        wait_until(Duration::from_secs(15), "the end of NET-001", || said("NET-001 is over"));
-        assert!(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err(), "the second one has it");
-    }));
-    second.kill().expect("it runs");
-    second.wait().expect("it is our child");
+    assert_eq!(second.0.try_wait().expect("it is our child"), None, "it goes on");
+    daemon.signal(Signal::TERM);
+    assert!(daemon.wait_exit(Duration::from_secs(5)).is_some(), "the first one ends");
+    wait_until(Duration::from_secs(15), "the end of NET-001", || said("NET-001 is over"));
+    assert!(TcpListener::bind(daemon.rtsp()).is_err(), "the second one has the port");
 }
 
-/// Ends the daemon, but keeps its folder until `then` is done.
-fn daemon_without_its_folder(mut daemon: Daemon, then: impl FnOnce()) -> Daemon {
-    daemon.signal(Signal::TERM);
-    assert!(daemon.wait_exit(Duration::from_secs(5)).is_some(), "it ends");
-    then();
-    daemon
+/// A child that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
