@@ -79,11 +79,15 @@ fn announce(plan: &Plan) {
     say(&format!("{}\n\n  {}\n\n", plan::text(plan).trim_end(), urls.join("\n  ")));
 }
 
-fn reachable(listen: SocketAddr) -> SocketAddr {
+/// With port 0 the kernel chooses one, which is known only when the server listens.
+fn reachable(listen: SocketAddr) -> String {
     let ip = match listen.ip() {
         ip if !ip.is_unspecified() => ip,
         // `[::]` answers IPv4 too.
         _ => IpAddr::from([127, 0, 0, 1]),
     };
-    SocketAddr::new(ip, listen.port())
+    match listen.port() {
+        0 => format!("{}<port: see `windhover status`>", SocketAddr::new(ip, 0).to_string().trim_end_matches('0')),
+        port => SocketAddr::new(ip, port).to_string(),
+    }
 }

@@ -1,4 +1,5 @@
-//! How long a frame takes inside the daemon, from the encoder's output to its first RTP packet.
+//! How long a frame takes inside the daemon, from the encoder's output to its first RTP packet on the way to the TCP
+//! viewers' sockets.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,7 @@ const SAMPLES: usize = 900;
 /// Frames between the feed and the payloader.
 const IN_FLIGHT: usize = 64;
 
-/// Shared by the feed, which notes what goes in, and a pad probe, which notes what comes out.
+/// Shared by the feed, which notes what goes in, and viewer zero, who notes what comes out.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Delay(Arc<Mutex<Inner>>);
 

@@ -105,15 +105,20 @@ impl Keeper {
     }
 
     fn make(&self, factory: &OneMediaFactory, broken: &Arc<AtomicBool>) -> Result<Made, Error> {
-        let (hub, delay, clock) = (self.stream.hub.clone(), self.delay.clone(), self.clock.clone());
+        let (hub, delay) = (self.stream.hub.clone(), self.delay.clone());
         let (dropped, broken) = (self.dropped.clone(), broken.clone());
-        factory.connect_media_configure(move |_, media| configure(media, &hub, &delay, &clock, &dropped, &broken));
+        factory.connect_media_configure(move |_, media| configure(media, &hub, &delay, &dropped, &broken));
         // Any URL will do: the factory has one media for all.
         let (_, url) = gst_rtsp::RTSPUrl::parse("rtsp://127.0.0.1/");
         let url = url.ok_or(Error::Media("its URL"))?;
         let media = factory.construct(&url).map_err(|_| Error::Media("constructing it"))?;
         media.prepare(None).map_err(|_| Error::Media("preparing it"))?;
-        let viewer_zero = viewer_zero::admit(&media)?;
+        let (delay, clock) = (self.delay.clone(), self.clock.clone());
+        let viewer_zero = viewer_zero::admit(&media, move |packet| {
+            if let Some(pts) = packet.pts() {
+                delay.leaves(pts.into(), clock.monotonic());
+            }
+        })?;
         Ok((media, viewer_zero))
     }
 
@@ -145,7 +150,6 @@ fn configure(
     media: &gst_rtsp_server::RTSPMedia,
     hub: &Hub,
     delay: &Delay,
-    clock: &Arc<dyn Clock>,
     dropped: &Arc<AtomicU64>,
     broken: &Arc<AtomicBool>,
 ) {
@@ -161,9 +165,7 @@ fn configure(
     let broken = broken.clone();
     media.connect_unprepared(move |_| broken.store(true, Ordering::Release));
     let source = bin.by_name("feed").and_downcast::<gst_app::AppSrc>().expect("the launch line names an appsrc");
-    let pay = bin.by_name("pay0").expect("the launch line names the payloader");
     forward_keyframe_requests(&source, hub);
-    measure(&pay, delay, clock);
     hub.attach(Box::new(Feed::new(source, delay.clone(), dropped.clone())), true);
 }
 
@@ -194,22 +196,6 @@ fn forward_keyframe_requests(source: &gst_app::AppSrc, hub: &Hub) {
     pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, probe| {
         if probe.event().is_some_and(|e| gst_video::UpstreamForceKeyUnitEvent::parse(e).is_ok()) {
             hub.request_keyframe("picture loss");
-        }
-        gst::PadProbeReturn::Ok
-    });
-}
-
-fn measure(pay: &gst::Element, delay: &Delay, clock: &Arc<dyn Clock>) {
-    let pad = pay.static_pad("src").expect("a payloader has a source pad");
-    let (delay, clock) = (delay.clone(), clock.clone());
-    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, probe| {
-        let pts = match &probe.data {
-            Some(gst::PadProbeData::Buffer(buffer)) => buffer.pts(),
-            Some(gst::PadProbeData::BufferList(list)) => list.get(0).and_then(gst::BufferRef::pts),
-            _ => None,
-        };
-        if let Some(pts) = pts {
-            delay.leaves(pts.into(), clock.monotonic());
         }
         gst::PadProbeReturn::Ok
     });

@@ -14,12 +14,20 @@ use gst_rtsp_server::prelude::*;
 use super::Error;
 
 /// Completes the pipeline of a prepared `media` and starts it for good. The media borrows the transport without
-/// counting a reference: the caller keeps it for as long as the media lives.
-pub(super) fn admit(media: &gst_rtsp_server::RTSPMedia) -> Result<gst_rtsp_server::RTSPStreamTransport, Error> {
+/// counting a reference: the caller keeps it for as long as the media lives. `packet` is told of every RTP packet, on
+/// the thread that sends it to the TCP viewers.
+pub(super) fn admit(
+    media: &gst_rtsp_server::RTSPMedia,
+    packet: impl Fn(&gst::Buffer) + 'static,
+) -> Result<gst_rtsp_server::RTSPStreamTransport, Error> {
     let stream = media.stream(0).ok_or(Error::Media("finding the media's stream"))?;
     open_udp(&stream)?;
     let transport = tcp_transport(&stream)?;
-    transport.set_callbacks(|_, _| true, |_, _| true);
+    let take = move |buffer: &gst::Buffer, _channel| {
+        packet(buffer);
+        true
+    };
+    transport.set_callbacks(take, |_, _| true);
     if !complete_pipeline(media, &transport) {
         return Err(Error::Media("completing the pipeline"));
     }
