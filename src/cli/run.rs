@@ -70,8 +70,10 @@ fn prepare_home(config: &Config) {
 /// The Plan, and under it the URLs to open, with an address that works from this machine.
 fn announce(plan: &Plan) {
     let mut urls = Vec::new();
-    for stream in &plan.streams {
-        urls.extend(plan.rtsp.as_ref().map(|rtsp| format!("rtsp://{}/{}", reachable(rtsp.listen), stream.id)));
+    for (i, stream) in plan.streams.iter().enumerate() {
+        // The first stream answers under both names; /live is the one to hand out.
+        let path = if i == 0 { "live" } else { stream.id.as_str() };
+        urls.extend(plan.rtsp.as_ref().map(|rtsp| format!("rtsp://{}/{path}", reachable(rtsp.listen))));
         urls.push(format!("http://{}/api/v1/streams/{}/snapshot.jpg", reachable(plan.http.listen), stream.id));
     }
     urls.push(format!("http://{}/api/v1/health    or: windhover status", reachable(plan.http.listen)));
