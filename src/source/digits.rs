@@ -18,28 +18,31 @@ const FONT: &[(char, [u8; 7])] = &[
     ('#', [0x0a, 0x0a, 0x1f, 0x0a, 0x1f, 0x0a, 0x0a]),
 ];
 
-/// Pixels per dot.
-const DOT: usize = 4;
-/// Pixels from one character to the next, and its height.
-const CELL: (usize, usize) = (6 * DOT, 9 * DOT);
+/// Pixels per dot, at most: legible from across a room at 720p.
+const MAX_DOT: usize = 4;
+/// A character with its margins, in dots.
+const CELL: (usize, usize) = (6, 9);
 const INK: u8 = 235;
 const PAPER: u8 = 16;
 
-/// Writes `text` white on black into a luma plane with its top left corner at `at` (x, y). What does not fit is cut.
+/// Writes `text` white on black into a luma plane with its top left corner at `at` (x, y), as large as the width allows.
+/// What does not fit is cut.
 pub(super) fn write(luma: &mut [u8], stride: usize, at: (usize, usize), text: &str) {
-    let fits = stride.saturating_sub(at.0) / CELL.0;
-    for (i, character) in text.chars().take(fits).enumerate() {
+    let width = stride.saturating_sub(at.0);
+    let dot = (width / (CELL.0 * text.len().max(1))).clamp(1, MAX_DOT);
+    for (i, character) in text.chars().take(width / (CELL.0 * dot)).enumerate() {
         let rows = FONT.iter().find(|(c, _)| *c == character).map_or([0; 7], |(_, rows)| *rows);
-        draw(luma, stride, (at.0 + i * CELL.0, at.1), &rows);
+        draw(luma, stride, (at.0 + i * CELL.0 * dot, at.1), dot, &rows);
     }
 }
 
-fn draw(luma: &mut [u8], stride: usize, (x, y): (usize, usize), rows: &[u8; 7]) {
-    for line in 0..CELL.1 {
-        let Some(pixels) = luma.get_mut((y + line) * stride + x..).and_then(|l| l.get_mut(..CELL.0)) else { return };
-        let dots = (line / DOT).checked_sub(1).and_then(|row| rows.get(row)).copied().unwrap_or(0);
-        for (dot, pixels) in pixels.chunks_exact_mut(DOT).enumerate() {
-            let ink = dot < 5 && dots >> (4 - dot) & 1 == 1;
+fn draw(luma: &mut [u8], stride: usize, (x, y): (usize, usize), dot: usize, rows: &[u8; 7]) {
+    for line in 0..CELL.1 * dot {
+        let at = (y + line) * stride + x;
+        let Some(pixels) = luma.get_mut(at..at + CELL.0 * dot) else { return };
+        let dots = (line / dot).checked_sub(1).and_then(|row| rows.get(row)).copied().unwrap_or(0);
+        for (i, pixels) in pixels.chunks_exact_mut(dot).enumerate() {
+            let ink = i < 5 && dots >> (4 - i) & 1 == 1;
             pixels.fill(if ink { INK } else { PAPER });
         }
     }
@@ -51,13 +54,14 @@ mod tests {
 
     #[test]
     fn draws_dots_and_cuts_what_does_not_fit() {
-        let stride = 64;
-        let mut luma = vec![90; stride * 48];
-        write(&mut luma, stride, (0, 0), "1 and more");
-        // The stem of the 1: third dot of its last row but one.
-        assert_eq!(luma[6 * DOT * stride + 2 * DOT], INK);
-        assert_eq!(luma[6 * DOT * stride], PAPER);
-        assert_eq!(luma[47 * stride], 90);
-        write(&mut luma[..10], stride, (0, 0), "1");
+        let stride = 48;
+        for (text, dot) in [("12", 4), ("1234", 2), ("123456789", 1)] {
+            let mut luma = vec![90; stride * 48];
+            write(&mut luma, stride, (0, 0), text);
+            // The stem of the 1: third dot of its last row but one.
+            assert_eq!(luma[6 * dot * stride + 2 * dot], INK, "{text}");
+            assert_eq!((luma[6 * dot * stride], luma[47 * stride]), (PAPER, 90), "{text}");
+        }
+        write(&mut [90; 10], stride, (0, 0), "1");
     }
 }

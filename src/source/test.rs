@@ -29,6 +29,9 @@ pub(super) fn build(wanted: Wanted, clock: Arc<dyn Clock>) -> Result<Chain, Erro
     Ok(Chain { elements, late: 0, encoded: false, paced: false })
 }
 
+/// The band of stamp and text at the top has no colour: black and white must stay black and white in 4:2:0.
+const BAND_LINES: usize = 68;
+
 /// Draws in a pad probe behind the source: text elements (Pango) would cost more than the encoder.
 fn draw_on_every_frame(filter: &gst::Element, wanted: Wanted, clock: Arc<dyn Clock>) {
     let size = wanted.size;
@@ -53,6 +56,13 @@ fn draw(buffer: &mut gst::BufferRef, info: &gst_video::VideoInfo, number: u64, c
     let text = format!("{} #{number:06}", wall_text(clock));
     digits::write(luma, stride, (16, 32), &text);
     stamp::burn(luma, stride, clock.monotonic());
+    for plane in [1, 2] {
+        let lines = usize::try_from(frame.plane_stride()[plane as usize]).unwrap_or(0) * BAND_LINES / 2;
+        if let Ok(chroma) = frame.plane_data_mut(plane) {
+            let end = lines.min(chroma.len());
+            chroma[..end].fill(128);
+        }
+    }
 }
 
 fn wall_text(clock: &dyn Clock) -> String {
