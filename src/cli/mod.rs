@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout)]
 
 mod check;
+mod document;
 mod probe;
 mod run;
 mod self_test;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::base::clock::SystemClock;
 use crate::base::error::Chain;
@@ -49,6 +50,8 @@ enum Command {
     Check(check::CheckArgs),
     Probe(probe::ProbeArgs),
     Status(StatusArgs),
+    Completions(document::CompletionsArgs),
+    Man(document::ManArgs),
     #[command(name = crate::probe::self_test::SUBCOMMAND, hide = true)]
     SelfTestEncoder(self_test::SelfTestArgs),
 }
@@ -138,6 +141,9 @@ pub enum CliError {
     /// The path of this program is not known.
     #[error("this program does not find itself for the encoder self-test")]
     Executable(#[source] std::io::Error),
+    /// The manual page could not be made.
+    #[error("the manual page cannot be made")]
+    Man(#[source] std::io::Error),
     /// A saved inventory cannot be used.
     #[error("the inventory {path} cannot be used")]
     Inventory {
@@ -164,6 +170,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Probe(args) => probe::probe(&args),
         Command::Status(args) => args.ask(),
+        Command::Completions(args) => Ok(document::completions(&args, CommandLine::command())),
+        Command::Man(_) => document::man(CommandLine::command()),
         Command::SelfTestEncoder(args) => self_test::self_test(&args),
     };
     done.unwrap_or_else(|e| {
