@@ -8,6 +8,9 @@ use gst::prelude::*;
 use gst_rtsp_server::prelude::*;
 use gst_rtsp_server::subclass::prelude::*;
 
+/// The largest body of a request.
+const MAX_BODY_BYTES: u32 = 64 << 10;
+
 mod imp {
     use super::*;
 
@@ -59,6 +62,8 @@ mod imp {
             client.set_mount_points(server.mount_points().as_ref());
             client.set_auth(server.auth().as_ref());
             client.set_thread_pool(server.thread_pool().as_ref());
+            // No request of a viewer has a body worth mentioning; the library's default is 4 GiB.
+            client.set_content_length_limit(super::MAX_BODY_BYTES);
             Some(client.upcast())
         }
     }

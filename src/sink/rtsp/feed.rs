@@ -1,7 +1,7 @@
 //! From the hub into the media's appsrc, on the encoder's thread.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::hub::{Offered, Outlet};
 use crate::media::access_unit::AccessUnit;
@@ -14,15 +14,17 @@ const MAX_QUEUED: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 
 /// Feeds one media.
 pub(super) struct Feed {
-    pub(super) source: gst_app::AppSrc,
-    pub(super) delay: Delay,
-    pub(super) dropped: Arc<AtomicU64>,
+    source: gst_app::AppSrc,
+    delay: Delay,
+    dropped: Arc<AtomicU64>,
+    /// Set when the media is given up: nobody drains its queue any more.
+    over: Arc<AtomicBool>,
     needs_keyframe: bool,
     after_gap: bool,
 }
 
 impl Feed {
-    pub(super) fn new(source: gst_app::AppSrc, delay: Delay, dropped: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(source: gst_app::AppSrc, delay: Delay, dropped: Arc<AtomicU64>, over: Arc<AtomicBool>) -> Self {
         source.set_format(gst::Format::Time);
         source.set_is_live(true);
         source.set_block(false);
@@ -32,7 +34,7 @@ impl Feed {
         source.set_max_time(gst::ClockTime::ZERO);
         let caps = "video/x-h264,stream-format=byte-stream,alignment=au";
         source.set_caps(Some(&caps.parse().expect("these caps are well-formed")));
-        Self { source, delay, dropped, needs_keyframe: true, after_gap: true }
+        Self { source, delay, dropped, over, needs_keyframe: true, after_gap: true }
     }
 
     fn push(&mut self, unit: &AccessUnit) -> Offered {
@@ -55,6 +57,9 @@ impl Feed {
 
 impl Outlet for Feed {
     fn offer(&mut self, unit: &Arc<AccessUnit>) -> Offered {
+        if self.over.load(Ordering::Acquire) {
+            return Offered::Gone;
+        }
         if self.source.current_level_time() > MAX_QUEUED {
             self.needs_keyframe = true;
         }

@@ -6,9 +6,11 @@
 //! down. The whole story: `src/docs/decisions/0003-rtsp-media-held.md`.
 
 mod client;
+mod connections;
 mod delay;
 mod factory;
 mod feed;
+mod guard;
 mod mount;
 mod server;
 mod socket;
@@ -81,6 +83,7 @@ pub struct Handle {
 /// Whether, and on which port, the server listens.
 #[derive(Debug, Default)]
 pub struct Listening {
+    tried: AtomicBool,
     open: AtomicBool,
     port: AtomicU16,
 }
@@ -91,9 +94,17 @@ impl Listening {
         self.open.load(Ordering::Acquire).then(|| self.port.load(Ordering::Relaxed))
     }
 
-    fn set(&self, port: u16) {
-        self.port.store(port, Ordering::Relaxed);
-        self.open.store(true, Ordering::Release);
+    /// True once the port was opened or found taken: a taken port is a fault, which keeps nothing else from starting.
+    pub fn was_tried(&self) -> bool {
+        self.tried.load(Ordering::Acquire)
+    }
+
+    fn set(&self, port: Option<u16>) {
+        if let Some(port) = port {
+            self.port.store(port, Ordering::Relaxed);
+            self.open.store(true, Ordering::Release);
+        }
+        self.tried.store(true, Ordering::Release);
     }
 }
 

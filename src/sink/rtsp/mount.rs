@@ -23,6 +23,8 @@ use super::server::{Paths, Server};
 use super::{Error, Served, Setup, viewer_zero};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Without a frame for so long, nothing flows to viewers.
+const SILENT_AFTER: Duration = Duration::from_secs(2);
 
 /// A media and the viewer that it must not outlive.
 type Made = (gst_rtsp_server::RTSPMedia, gst_rtsp_server::RTSPStreamTransport);
@@ -31,6 +33,7 @@ pub(super) struct Keeper {
     stream: Served,
     mounts: gst_rtsp_server::RTSPMountPoints,
     paths: Paths,
+    disconnect: Box<dyn Fn() + Send>,
     clock: Arc<dyn Clock>,
     report: Reporter,
     shutdown: Shutdown,
@@ -41,11 +44,12 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn new(stream: Served, server: &Server, setup: &Setup) -> Self {
         let report = setup.health.reporter(format!("{}/rtsp", stream.id));
-        let paths = server.paths(&stream);
+        let (paths, disconnect) = (server.paths(&stream), Box::new(server.disconnector(&stream.id)));
         Self {
             stream,
             mounts: server.mounts(),
             paths,
+            disconnect,
             clock: setup.clock.clone(),
             report,
             shutdown: setup.shutdown.clone(),
@@ -59,7 +63,10 @@ impl Keeper {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
         while self.shutdown.asked().is_none() {
             let began = self.clock.monotonic();
-            let result = self.run_once();
+            let over = Arc::new(AtomicBool::new(false));
+            let result = self.run_once(&over);
+            // The feed of this media leaves the hub, whichever way the run ended.
+            over.store(true, Ordering::Release);
             self.unmount();
             if let Err(e) = result {
                 self.report.set(Condition::Recovering, Chain(&e).to_string());
@@ -70,21 +77,23 @@ impl Keeper {
         self.report.set(Condition::Stopped, "");
     }
 
-    fn run_once(&self) -> Result<(), Error> {
+    fn run_once(&self, over: &Arc<AtomicBool>) -> Result<(), Error> {
         if !self.first_frame_came() {
             return Ok(());
         }
         let factory = OneMediaFactory::new();
-        let broken = Arc::new(AtomicBool::new(false));
-        let (media, viewer_zero) = self.make(&factory, &broken)?;
+        let (media, viewer_zero) = self.make(&factory, over)?;
         for path in self.paths.all() {
             self.mounts.add_factory(path, factory.clone());
         }
         self.paths.set_ready(true);
         self.report.set(Condition::Running, format!("rtsp path {}", self.paths.all().join(", ")));
         self.report.clear_all();
-        let result = self.watch(&media, &broken);
+        let result = self.watch(&media, over);
         self.unmount();
+        if result.is_err() {
+            (self.disconnect)();
+        }
         // Its transports leave the media's list first, then the count that `prepare` took: the library takes the media
         // down when its last viewer has gone.
         media.set_state(gst::State::Null, std::slice::from_ref(&viewer_zero));
@@ -104,10 +113,10 @@ impl Keeper {
         false
     }
 
-    fn make(&self, factory: &OneMediaFactory, broken: &Arc<AtomicBool>) -> Result<Made, Error> {
+    fn make(&self, factory: &OneMediaFactory, over: &Arc<AtomicBool>) -> Result<Made, Error> {
         let (hub, delay) = (self.stream.hub.clone(), self.delay.clone());
-        let (dropped, broken) = (self.dropped.clone(), broken.clone());
-        factory.connect_media_configure(move |_, media| configure(media, &hub, &delay, &dropped, &broken));
+        let (dropped, over) = (self.dropped.clone(), over.clone());
+        factory.connect_media_configure(move |_, media| configure(media, &hub, &delay, &dropped, &over));
         // Any URL will do: the factory has one media for all.
         let (_, url) = gst_rtsp::RTSPUrl::parse("rtsp://127.0.0.1/");
         let url = url.ok_or(Error::Media("its URL"))?;
@@ -118,15 +127,30 @@ impl Keeper {
             if let Some(pts) = packet.pts() {
                 delay.leaves(pts.into(), clock.monotonic());
             }
-        })?;
-        Ok((media, viewer_zero))
+        });
+        match viewer_zero {
+            Ok(viewer_zero) => Ok((media, viewer_zero)),
+            Err(e) => {
+                // A prepared media is held by its own bus watch until it is unprepared.
+                let _ = media.unprepare();
+                Err(e)
+            }
+        }
     }
 
-    fn watch(&self, media: &gst_rtsp_server::RTSPMedia, broken: &AtomicBool) -> Result<(), Error> {
+    fn watch(&self, media: &gst_rtsp_server::RTSPMedia, over: &AtomicBool) -> Result<(), Error> {
+        let (mut units, mut since) = (self.stream.hub.units(), self.clock.monotonic());
         while !self.shutdown.wait(LOOK_EVERY) {
             let good = media.status() == gst_rtsp_server::RTSPMediaStatus::Prepared;
-            if !good || broken.load(Ordering::Acquire) {
+            if !good || over.load(Ordering::Acquire) {
                 return Err(Error::Media("keeping it up"));
+            }
+            let now = self.clock.monotonic();
+            if self.stream.hub.units() != units {
+                (units, since) = (self.stream.hub.units(), now);
+                self.report.set(Condition::Running, format!("rtsp path {}", self.paths.all().join(", ")));
+            } else if now.saturating_sub(since) > SILENT_AFTER {
+                self.report.set(Condition::Idle, "no frames come");
             }
             if let Some((p50, p99)) = self.delay.percentiles_us() {
                 self.report.gauge("delay_p50_us", p50);
@@ -151,7 +175,7 @@ fn configure(
     hub: &Hub,
     delay: &Delay,
     dropped: &Arc<AtomicU64>,
-    broken: &Arc<AtomicBool>,
+    over: &Arc<AtomicBool>,
 ) {
     let bin = media.element().downcast::<gst::Bin>().expect("a launch line in parentheses makes a bin");
     let pipeline = bin.parent().and_downcast::<gst::Pipeline>().expect("the factory puts the bin into a pipeline");
@@ -162,11 +186,11 @@ fn configure(
     for element in pipeline.children() {
         send_capture_time(&element);
     }
-    let broken = broken.clone();
-    media.connect_unprepared(move |_| broken.store(true, Ordering::Release));
+    let unprepared = over.clone();
+    media.connect_unprepared(move |_| unprepared.store(true, Ordering::Release));
     let source = bin.by_name("feed").and_downcast::<gst_app::AppSrc>().expect("the launch line names an appsrc");
     forward_keyframe_requests(&source, hub);
-    hub.attach(Box::new(Feed::new(source, delay.clone(), dropped.clone())), true);
+    hub.attach(Box::new(Feed::new(source, delay.clone(), dropped.clone(), over.clone())), true);
 }
 
 /// A sink of a live pipeline waits for 20 ms after the time of capture (`processing-deadline` of GstBaseSink), so that

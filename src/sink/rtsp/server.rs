@@ -8,37 +8,41 @@ use gst::glib;
 use gst_rtsp_server::prelude::*;
 
 use crate::base::backoff::Backoff;
+use crate::base::clock::Clock;
 use crate::base::error::Chain;
 use crate::base::fault::FaultCode;
 use crate::base::health::{Condition, Reporter};
 use crate::base::id::StreamId;
-use crate::base::request::RequestKeyframe;
 use crate::base::shutdown::Shutdown;
 use crate::plan::RtspPlan;
 
+use super::connections::Connections;
+use super::guard::Guard;
 use super::viewers::Viewers;
-use super::{Error, Listening, Served, Setup, socket};
+use super::{Error, Listening, Served, Setup};
 
 /// The library's default of 5 refuses connections when tens of viewers join at once.
 const BACKLOG: i32 = 128;
-/// A connection whose session is over is closed after so long.
-const AFTER_SESSION_S: i32 = 10;
-/// How often sessions are collected and the state is reported.
-const TICK: Duration = Duration::from_secs(1);
+/// Connections beside those of viewers: players that ask and leave, tunnels that use two, viewers on their way out.
+const SPARE_CONNECTIONS: u32 = 64;
+/// How often sessions are collected, slow viewers are looked for and the state is reported.
+const TICK: Duration = Duration::from_millis(500);
 
 pub(super) struct Server {
     plan: RtspPlan,
     server: gst_rtsp_server::RTSPServer,
     streams: Arc<Vec<Entry>>,
     viewers: Viewers,
+    connections: Connections,
+    clock: Arc<dyn Clock>,
     report: Reporter,
     listening: Arc<Listening>,
 }
 
 /// A stream as the server's callbacks see it.
-struct Entry {
-    stream: Served,
-    paths: Paths,
+pub(super) struct Entry {
+    pub(super) stream: Served,
+    pub(super) paths: Paths,
 }
 
 /// The paths of one stream, and whether its media is up.
@@ -65,12 +69,12 @@ impl Paths {
         self.ready.store(ready, Ordering::Release);
     }
 
-    fn is_ready(&self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
 
     /// The path itself or a control URL below it.
-    fn covers(&self, path: &str) -> bool {
+    pub(super) fn covers(&self, path: &str) -> bool {
         self.all.iter().any(|own| path.strip_prefix(own.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/')))
     }
 }
@@ -84,7 +88,16 @@ impl Server {
         let entry = |s: &Served| Entry { stream: s.clone(), paths: Paths::new(&s.id, s.first) };
         let streams = Arc::new(setup.streams.iter().map(entry).collect());
         let report = setup.health.reporter("rtsp");
-        Self { plan: setup.plan.clone(), server, streams, viewers: Viewers::default(), report, listening }
+        let (plan, clock) = (setup.plan.clone(), setup.clock.clone());
+        let max = plan.max_viewers.saturating_mul(2).saturating_add(SPARE_CONNECTIONS);
+        let connections = Connections::new(usize::try_from(max).unwrap_or(usize::MAX));
+        Self { plan, server, streams, viewers: Viewers::default(), connections, clock, report, listening }
+    }
+
+    /// Disconnects the viewers of a stream whose media failed: they come back to the new one.
+    pub(super) fn disconnector(&self, stream: &StreamId) -> impl Fn() + Send + use<> {
+        let (viewers, connections, stream) = (self.viewers.clone(), self.connections.clone(), stream.clone());
+        move || viewers.connections_of(&stream).into_iter().for_each(|id| connections.end(id))
     }
 
     pub(super) fn mounts(&self) -> gst_rtsp_server::RTSPMountPoints {
@@ -122,13 +135,14 @@ impl Server {
         let mut attempt = move || match server.attach(None) {
             Ok(_) => {
                 let port = u16::try_from(server.bound_port()).unwrap_or(address.port());
-                listening.set(port);
+                listening.set(Some(port));
                 report.gauge("port", port.into());
                 report.set(Condition::Running, format!("listens on {}", std::net::SocketAddr::new(address.ip(), port)));
                 report.clear(FaultCode::RtspListen);
                 None
             }
             Err(cause) => {
+                listening.set(None);
                 let error = Error::Listen { address, cause };
                 report.set(Condition::Recovering, error.to_string());
                 report.raise(FaultCode::RtspListen, Chain(&error).to_string());
@@ -145,25 +159,33 @@ impl Server {
         let viewers = self.viewers.clone();
         pool.connect_session_removed(move |_, session| {
             if let Some(id) = session.sessionid() {
-                viewers.remove(&id);
+                viewers.remove_session(&id);
             }
         });
-        let (streams, viewers, max) = (self.streams.clone(), self.viewers.clone(), self.plan.max_viewers);
-        self.server.connect_client_connected(move |_, client| {
-            socket::tune(client);
-            client.set_post_session_timeout(AFTER_SESSION_S);
-            guard(client, &streams, &viewers, max);
-            end_sessions_with(client, &viewers);
-        });
+        let guard = Guard {
+            streams: self.streams.clone(),
+            viewers: self.viewers.clone(),
+            connections: self.connections.clone(),
+            max_viewers: self.plan.max_viewers,
+            report: self.report.clone(),
+        };
+        self.server.connect_client_connected(move |_, client| guard.receive(client));
     }
 
     fn collect_sessions(&self) {
-        let (server, viewers, report) = (self.server.clone(), self.viewers.clone(), self.report.clone());
+        let (server, viewers, connections) = (self.server.clone(), self.viewers.clone(), self.connections.clone());
+        let (report, clock) = (self.report.clone(), self.clock.clone());
         glib::timeout_add_local(TICK, move || {
             if let Some(pool) = server.session_pool() {
                 pool.cleanup();
             }
+            let slow = connections.end_slow(clock.monotonic());
+            if slow > 0 {
+                tracing::info!(slow, "disconnected {slow} viewers whose link is slower than the stream");
+                report.count("slow_viewers", slow);
+            }
             report.gauge("viewers", viewers.count());
+            report.gauge("connections", connections.count() as u64);
             glib::ControlFlow::Continue
         });
     }
@@ -178,61 +200,4 @@ fn retry(wait: Duration, mut attempt: Box<dyn FnMut() -> Option<Duration>>, shut
             retry(wait, attempt, shutdown);
         }
     });
-}
-
-/// The answers that depend on us: 503 while a stream has no frames yet, 453 when there are too many viewers, and a
-/// keyframe for everyone who begins to play.
-fn guard(client: &gst_rtsp_server::RTSPClient, streams: &Arc<Vec<Entry>>, viewers: &Viewers, max: u32) {
-    use gst_rtsp::RTSPStatusCode as Code;
-    let list = streams.clone();
-    client.connect_pre_describe_request(move |_, context| match find(&list, context) {
-        Some(entry) if !entry.paths.is_ready() => Code::ServiceUnavailable,
-        _ => Code::Ok,
-    });
-    let (list, watching) = (streams.clone(), viewers.clone());
-    client.connect_pre_setup_request(move |_, context| match find(&list, context) {
-        Some(entry) if context.session().is_none() => {
-            let admitted = watching.admits(&entry.stream.id, entry.stream.max_viewers, max);
-            if admitted { Code::Ok } else { Code::NotEnoughBandwidth }
-        }
-        _ => Code::Ok,
-    });
-    let (list, watching) = (streams.clone(), viewers.clone());
-    client.connect_setup_request(move |client, context| {
-        let session = context.session().and_then(|s| s.sessionid());
-        if let (Some(entry), Some(session)) = (find(&list, context), session) {
-            watching.add(&session, &entry.stream.id, connection(client));
-        }
-    });
-    let list = streams.clone();
-    client.connect_play_request(move |_, context| {
-        if let Some(entry) = find(&list, context) {
-            entry.stream.hub.request_keyframe("play");
-        }
-    });
-}
-
-/// The library keeps a session for a minute after its connection broke, which would count as a viewer all the while.
-fn end_sessions_with(client: &gst_rtsp_server::RTSPClient, viewers: &Viewers) {
-    let viewers = viewers.clone();
-    client.connect_closed(move |client| {
-        let Some(pool) = client.session_pool() else { return };
-        for id in viewers.of_connection(connection(client)) {
-            // Removing it calls `session-removed`, where the viewer is taken from the list.
-            let _ = pool.find(&id).map(|session| pool.remove(&session));
-        }
-    });
-}
-
-/// Tells connections apart while they live.
-fn connection(client: &gst_rtsp_server::RTSPClient) -> usize {
-    client.as_ptr() as usize
-}
-
-fn find<'a>(streams: &'a [Entry], context: &gst_rtsp_server::RTSPContext) -> Option<&'a Entry> {
-    let uri = context.uri()?;
-    let request = uri.request_uri();
-    let path = request.strip_prefix("rtsp://").and_then(|r| r.find('/').map(|at| &r[at..]))?;
-    let path = path.split('?').next()?;
-    streams.iter().find(|entry| entry.paths.covers(path))
 }

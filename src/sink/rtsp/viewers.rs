@@ -1,42 +1,79 @@
-//! Who watches what: counts sessions by stream, so that limits can be kept.
+//! Who watches what: counts by stream, so that limits can be kept.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::base::id::StreamId;
 
-/// Shared by the server's callbacks: sessions by their id.
+/// Shared by the server's callbacks: what each session watches. One session may watch several streams.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Viewers(Arc<Mutex<BTreeMap<String, Viewer>>>);
+pub(super) struct Viewers(Arc<Mutex<BTreeMap<(String, StreamId), Viewer>>>);
 
 #[derive(Debug)]
 struct Viewer {
-    stream: StreamId,
     connection: usize,
+    playing: bool,
+}
+
+/// What may be answered to a SETUP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// Yes.
+    Admitted,
+    /// It would be one viewer too many.
+    TooMany,
+    /// It plays already: the library exchanges the transport under the running stream and then trips over it.
+    Playing,
 }
 
 impl Viewers {
-    /// True if one more viewer of `stream` is within the limits.
-    pub(super) fn admits(&self, stream: &StreamId, of_stream: Option<u32>, in_all: u32) -> bool {
-        let sessions = self.lock();
-        let watching = sessions.values().filter(|v| v.stream == *stream).count() as u64;
-        (sessions.len() as u64) < u64::from(in_all) && of_stream.is_none_or(|max| watching < u64::from(max))
+    /// Whether a session (none yet, for a newcomer) may set up `stream`.
+    pub(super) fn admits(
+        &self,
+        session: Option<&str>,
+        stream: &StreamId,
+        of_stream: Option<u32>,
+        in_all: u32,
+    ) -> Admission {
+        let viewers = self.lock();
+        if let Some(viewer) = session.and_then(|id| viewers.get(&(id.to_owned(), stream.clone()))) {
+            return if viewer.playing { Admission::Playing } else { Admission::Admitted };
+        }
+        let watching = viewers.keys().filter(|(_, s)| s == stream).count() as u64;
+        let room = (viewers.len() as u64) < u64::from(in_all) && of_stream.is_none_or(|max| watching < u64::from(max));
+        if room { Admission::Admitted } else { Admission::TooMany }
     }
 
-    /// A session watches a stream from now on; it was set up over this connection.
+    /// A session has set up a stream over this connection.
     pub(super) fn add(&self, session: &str, stream: &StreamId, connection: usize) {
-        self.lock().insert(session.to_owned(), Viewer { stream: stream.clone(), connection });
+        self.lock().insert((session.to_owned(), stream.clone()), Viewer { connection, playing: false });
+    }
+
+    /// A session plays or pauses a stream.
+    pub(super) fn set_playing(&self, session: &str, stream: &StreamId, playing: bool) {
+        if let Some(viewer) = self.lock().get_mut(&(session.to_owned(), stream.clone())) {
+            viewer.playing = playing;
+        }
+    }
+
+    /// A session no longer watches a stream.
+    pub(super) fn remove(&self, session: &str, stream: &StreamId) {
+        self.lock().remove(&(session.to_owned(), stream.clone()));
+    }
+
+    /// A session is over.
+    pub(super) fn remove_session(&self, session: &str) {
+        self.lock().retain(|(id, _), _| id != session);
     }
 
     /// The sessions of a connection.
     pub(super) fn of_connection(&self, connection: usize) -> Vec<String> {
-        let sessions = self.lock();
-        sessions.iter().filter(|(_, v)| v.connection == connection).map(|(id, _)| id.clone()).collect()
+        self.lock().iter().filter(|(_, v)| v.connection == connection).map(|((id, _), _)| id.clone()).collect()
     }
 
-    /// A session is over.
-    pub(super) fn remove(&self, session: &str) {
-        self.lock().remove(session);
+    /// The connections that watch a stream.
+    pub(super) fn connections_of(&self, stream: &StreamId) -> Vec<usize> {
+        self.lock().iter().filter(|((_, s), _)| s == stream).map(|(_, v)| v.connection).collect()
     }
 
     /// Viewers of all streams.
@@ -44,13 +81,14 @@ impl Viewers {
         self.lock().len() as u64
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Viewer>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, StreamId), Viewer>> {
         self.0.lock().expect("nothing panics while it holds this lock")
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Admission::{Admitted, Playing, TooMany};
     use super::*;
 
     #[test]
@@ -61,10 +99,27 @@ mod tests {
         viewers.add("2", &a, 8);
         viewers.add("2", &a, 8);
         assert_eq!(viewers.of_connection(8), ["2"]);
-        assert!(!viewers.admits(&a, Some(2), 10));
-        assert!(viewers.admits(&b, Some(2), 10));
-        assert!(!viewers.admits(&b, None, 2));
-        viewers.remove("1");
-        assert!(viewers.admits(&a, Some(2), 2));
+        assert_eq!(viewers.connections_of(&a), [7, 8]);
+        assert_eq!(viewers.admits(None, &a, Some(2), 10), TooMany);
+        assert_eq!(viewers.admits(None, &b, Some(2), 10), Admitted);
+        assert_eq!(viewers.admits(None, &b, None, 2), TooMany);
+        // A second stream in the same session is one more viewer.
+        assert_eq!(viewers.admits(Some("1"), &b, None, 2), TooMany);
+        viewers.remove_session("1");
+        assert_eq!(viewers.admits(None, &a, Some(2), 2), Admitted);
+    }
+
+    #[test]
+    fn a_transport_is_not_exchanged_while_it_plays() {
+        let a = StreamId::new("a").unwrap();
+        let viewers = Viewers::default();
+        viewers.add("1", &a, 7);
+        assert_eq!(viewers.admits(Some("1"), &a, Some(1), 1), Admitted);
+        viewers.set_playing("1", &a, true);
+        assert_eq!(viewers.admits(Some("1"), &a, Some(1), 1), Playing);
+        viewers.set_playing("1", &a, false);
+        assert_eq!(viewers.admits(Some("1"), &a, Some(1), 1), Admitted);
+        viewers.remove("1", &a);
+        assert_eq!(viewers.count(), 0);
     }
 }
