@@ -15,16 +15,22 @@ use crate::sink::{record, rtsp, snapshot};
 use crate::storage::Storage;
 use crate::supervise::watchdog::Watched;
 
-use super::{END_WITHIN, Parts, find};
+use super::{Parts, find};
 
-/// A branch that is running and silent for so long has not helped itself: its own deadlines are half as long.
+/// A branch that is running and silent for so long has not helped itself. Its own deadlines are shorter: 3 s for an
+/// encoder, `timeout` for a source, which may be configured longer.
 const STUCK_AFTER: Duration = Duration::from_secs(20);
+/// A thread that keeps a source or encoder alive goes round in less than a second; a driver that holds it for so long
+/// will not let go before the process ends.
+const HELD_AFTER: Duration = Duration::from_secs(60);
 
 /// A running stream.
 pub(super) struct Stream {
     id: StreamId,
     max_viewers: Option<u32>,
     hub: Hub,
+    stuck_after: Duration,
+    encodes: bool,
     camera: pipeline::Handle,
     record: Option<record::Handle>,
     snapshot: snapshot::Handle,
@@ -65,7 +71,9 @@ impl Stream {
             shutdown: parts.shutdown.clone(),
         });
         let (id, max_viewers) = (plan.id.clone(), plan.max_viewers);
-        Self { id, max_viewers, hub, camera, record, snapshot, snapshot_threads }
+        let stuck_after = STUCK_AFTER.max(plan.source.timeout * 2 + plan.source.restart_timeout);
+        let encodes = plan.encode.is_some();
+        Self { id, max_viewers, hub, stuck_after, encodes, camera, record, snapshot, snapshot_threads }
     }
 
     /// The stream as the RTSP server sees it.
@@ -84,18 +92,32 @@ impl Stream {
             let name = format!("{}/{branch}", self.id);
             let (health, page) = (parts.health.clone(), name.clone());
             let running = Box::new(move || health.is_running(&page));
-            Watched { name, heartbeat, limit: STUCK_AFTER, running }
+            Watched { name, heartbeat, limit: self.stuck_after, running }
         };
-        let mut list = vec![watched("source", self.camera.frames.clone())];
-        list.push(watched("encode", self.camera.encoded.clone()));
+        let always = |name: &str, heartbeat| {
+            let name = format!("{}/{name}", self.id);
+            Watched { name, heartbeat, limit: HELD_AFTER.max(self.stuck_after * 2), running: Box::new(|| true) }
+        };
+        let beats = self.camera.beats.clone();
+        let mut list = vec![watched("source", beats.frames), always("source's keeper", beats.camera_alive)];
+        if self.encodes {
+            list.extend([watched("encode", beats.encoded), always("encoder's keeper", beats.encoder_alive)]);
+        }
         list.extend(self.record.as_ref().map(|record| watched("record", record.heartbeat())));
         list
     }
 
-    /// Finishes the open segment.
-    pub(super) fn finish_recording(&self) {
+    /// Asks the recorder to finish the open segment.
+    pub(super) fn ask_to_finish(&self) {
+        if let Some(record) = &self.record {
+            record.stop(Duration::ZERO);
+        }
+    }
+
+    /// Waits for the open segment to be finished, at most `within`.
+    pub(super) fn finish_recording(&self, within: Duration) {
         if let Some(record) = &self.record
-            && !record.stop(END_WITHIN / 2)
+            && !record.stop(within)
         {
             tracing::warn!(stream = %self.id, "the open segment is left to the recovery at the next start");
         }

@@ -122,6 +122,11 @@ impl Health {
         self.lock().get(name).is_some_and(|e| e.condition == Condition::Running)
     }
 
+    /// True while this branch has not said yet what it does.
+    pub fn is_starting(&self, name: &str) -> bool {
+        self.lock().get(name).is_none_or(|e| e.condition == Condition::Starting)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Entry>> {
         self.book.lock().expect("nothing panics while it holds this lock")
     }

@@ -62,30 +62,30 @@ impl Framer {
 
     fn frame(&mut self, sample: &gst::Sample, pts: Duration) {
         let Some(buffer) = sample.buffer_owned() else { return };
-        let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        let intra = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let Ok(mapped) = buffer.into_mapped_buffer_readable() else { return };
         let data = Bytes::from_owner(mapped);
-        let Some(format) = self.format(sample, &data, keyframe) else { return };
+        let units = if intra { nal::split(&data) } else { Vec::new() };
+        // h264parse calls every intra picture a keyframe. Only after an IDR picture (H.264 3.69) does nothing refer back.
+        let keyframe = units.iter().any(|unit| nal::kind(unit) == nal::IDR);
+        let Some(format) = self.format(sample, &units) else { return };
         let encoded = self.output_time(pts);
         let discontinuity = std::mem::take(&mut self.discontinuity);
         (self.deliver)(AccessUnit { data, pts, encoded, keyframe, discontinuity, format });
     }
 
     /// The format changes with the parameter sets, which come with keyframes.
-    fn format(&mut self, sample: &gst::Sample, data: &Bytes, keyframe: bool) -> Option<Arc<EncodedFormat>> {
-        if keyframe {
-            let units = nal::split(data);
-            let find = |kind| units.iter().find(|unit| nal::kind(unit) == kind);
-            if let (Some(sps), Some(pps)) = (find(nal::SPS), find(nal::PPS)) {
-                let caps = sample.caps_owned();
-                let same = self.format.as_ref().is_some_and(|(c, f)| *c == caps && f.sps == *sps && f.pps == *pps);
-                if !same {
-                    let size = size_of(sample)?;
-                    // Copied out: a slice would hold the whole keyframe in memory for as long as the format lives.
-                    let (sps, pps) = (Bytes::copy_from_slice(sps), Bytes::copy_from_slice(pps));
-                    let format = EncodedFormat { codec: Codec::H264, size, rate: self.rate, sps, pps };
-                    self.format = Some((caps, Arc::new(format)));
-                }
+    fn format(&mut self, sample: &gst::Sample, units: &[Bytes]) -> Option<Arc<EncodedFormat>> {
+        let find = |kind| units.iter().find(|unit| nal::kind(unit) == kind);
+        if let (Some(sps), Some(pps)) = (find(nal::SPS), find(nal::PPS)) {
+            let caps = sample.caps_owned();
+            let same = self.format.as_ref().is_some_and(|(c, f)| *c == caps && f.sps == *sps && f.pps == *pps);
+            if !same {
+                let size = size_of(sample)?;
+                // Copied out: a slice would hold the whole keyframe in memory for as long as the format lives.
+                let (sps, pps) = (Bytes::copy_from_slice(sps), Bytes::copy_from_slice(pps));
+                let format = EncodedFormat { codec: Codec::H264, size, rate: self.rate, sps, pps };
+                self.format = Some((caps, Arc::new(format)));
             }
         }
         self.format.as_ref().map(|(_, format)| format.clone())

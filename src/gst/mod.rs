@@ -11,7 +11,7 @@ use crate::base::error::{Coded, Kind};
 
 pub use bus::Fault;
 pub use element::{connect_frames, make, set, set_from_text};
-pub use pipeline::{Pipeline, running_time};
+pub use pipeline::{Pipeline, Stuck, running_time};
 
 /// What can go wrong before a frame flows.
 #[derive(Debug, thiserror::Error)]

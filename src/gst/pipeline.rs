@@ -1,6 +1,7 @@
 //! A pipeline on the common clock: built, played and stopped with a deadline.
 
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use gst::prelude::*;
@@ -13,10 +14,22 @@ use super::{Error, Fault};
 #[derive(Debug)]
 pub struct Pipeline {
     inner: gst::Pipeline,
+    stopped: bool,
 }
 
-/// How long `Drop` waits for the elements before it leaves them to a thread of their own. A vendor driver may hang
-/// for ever in its way to NULL (reference: nvargus, USB cameras pulled in mid-transfer).
+/// A pipeline that does not stop: a thread waits for it.
+#[derive(Debug)]
+pub struct Stuck(JoinHandle<Option<()>>);
+
+impl Stuck {
+    /// True when it has stopped after all.
+    pub fn has_ended(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+/// How long a stop waits for the elements. A vendor driver may hang for ever on its way to NULL (nvargus, USB cameras
+/// pulled in mid-transfer).
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 impl Pipeline {
@@ -27,7 +40,7 @@ impl Pipeline {
         // With start time NONE the pipeline keeps the base time it is given.
         inner.set_start_time(gst::ClockTime::NONE);
         inner.set_base_time(gst::ClockTime::ZERO);
-        Self { inner }
+        Self { inner, stopped: false }
     }
 
     /// Makes running time begin at 0 now, for a clip whose time stamps do: its sink then paces it in real time.
@@ -70,6 +83,30 @@ impl Pipeline {
         }
     }
 
+    /// Stops it. A vendor driver may hang for ever on the way; then a thread is left waiting for it.
+    pub fn stop(mut self) -> Result<(), Stuck> {
+        self.stop_within(STOP_WITHIN)
+    }
+
+    fn stop_within(&mut self, within: Duration) -> Result<(), Stuck> {
+        if std::mem::replace(&mut self.stopped, true) {
+            return Ok(());
+        }
+        let (done, answer) = mpsc::sync_channel(1);
+        let pipeline = self.inner.clone();
+        let thread = task::thread("gst-stop", move || {
+            let _ = pipeline.set_state(gst::State::Null);
+            let _ = done.send(());
+        });
+        match answer.recv_timeout(within) {
+            Ok(()) => Ok(()),
+            Err(_) => {
+                tracing::warn!(pipeline = %self.inner.name(), "does not stop within {within:?}");
+                Err(Stuck(thread))
+            }
+        }
+    }
+
     /// Waits up to `timeout` for something that ends the pipeline; `None` may come early.
     pub fn wait_fault(&self, timeout: Duration) -> Option<Fault> {
         let bus = self.inner.bus().expect("a pipeline always has a bus");
@@ -97,15 +134,8 @@ impl Pipeline {
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        let (done, answer) = mpsc::sync_channel(1);
-        let pipeline = self.inner.clone();
-        task::thread("gst-stop", move || {
-            let _ = pipeline.set_state(gst::State::Null);
-            let _ = done.send(());
-        });
-        if answer.recv_timeout(STOP_WITHIN).is_err() {
-            tracing::warn!(pipeline = %self.inner.name(), "does not stop within 2 s: left behind on a thread");
-        }
+        // Stuck: the thread is left behind.
+        let _ = self.stop_within(STOP_WITHIN);
     }
 }
 

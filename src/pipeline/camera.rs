@@ -16,7 +16,7 @@ use crate::plan::SourceKind;
 use crate::source::{self, Opened, Wanted};
 
 use super::state::{Limits, Verdict, judge};
-use super::{EncoderInput, Setup};
+use super::{Beats, EncoderInput, Setup};
 
 /// The first wait after a failure; it doubles up to the plan's `retry_every_max`.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -27,6 +27,7 @@ pub(super) struct Keeper {
     setup: Arc<Setup>,
     input: EncoderInput,
     frames: Heartbeat,
+    alive: Heartbeat,
     report: Reporter,
     clip: usize,
 }
@@ -39,9 +40,10 @@ struct Ended {
 }
 
 impl Keeper {
-    pub(super) fn new(setup: Arc<Setup>, input: EncoderInput, frames: Heartbeat) -> Self {
+    pub(super) fn new(setup: Arc<Setup>, input: EncoderInput, beats: &Beats) -> Self {
         let report = setup.health.reporter(format!("{}/source", setup.plan.id));
-        Self { setup, input, frames, report, clip: 0 }
+        let Beats { frames, camera_alive: alive, .. } = beats.clone();
+        Self { setup, input, frames, alive, report, clip: 0 }
     }
 
     /// Runs until the daemon ends.
@@ -49,6 +51,7 @@ impl Keeper {
         let mut backoff = Backoff::new(FIRST_RETRY, self.setup.plan.source.retry_every_max);
         while self.setup.shutdown.asked().is_none() {
             let began = self.setup.clock.monotonic();
+            self.alive.tick(began);
             let result = self.run_once();
             self.setup.pictures.clear();
             // A clip that ended is followed by the next one at once.
@@ -67,8 +70,25 @@ impl Keeper {
         let opened = self.resolve()?;
         let began = self.setup.clock.monotonic();
         let pipeline = self.open(&opened).map_err(|e| failed(&e))?;
-        pipeline.play(self.setup.plan.source.restart_timeout).map_err(|e| failed(&source::Error::Build(e)))?;
-        self.watch(&opened, &pipeline, began)
+        let played = pipeline.play(self.setup.plan.source.restart_timeout);
+        let result = match played {
+            Ok(()) => self.watch(&opened, &pipeline, began),
+            Err(e) => Err(failed(&source::Error::Build(e))),
+        };
+        self.close(pipeline, began);
+        result
+    }
+
+    /// Closes the pipeline, and waits for as long as a driver holds it: opening the device again beside it would only
+    /// pile up threads. The heart stands still meanwhile, so that in the end the watchdog has the process restarted.
+    fn close(&self, pipeline: Pipeline, began: Duration) {
+        let Err(stuck) = pipeline.stop() else { return };
+        while !stuck.has_ended() && !self.setup.shutdown.wait(LOOK_EVERY) {
+            let seconds = self.setup.clock.monotonic().saturating_sub(began).as_secs();
+            let detail = format!("the driver does not let go of the camera, since {seconds} s");
+            self.report.set(Condition::Recovering, detail.as_str());
+            self.report.raise(FaultCode::CameraFailed, detail);
+        }
     }
 
     fn resolve(&mut self) -> Result<Opened, Ended> {
@@ -139,6 +159,7 @@ impl Keeper {
                 None => {}
             }
             let now = self.setup.clock.monotonic();
+            self.alive.tick(now);
             match judge(now.saturating_sub(began), self.frames.age(now), limits) {
                 Verdict::Opening => {}
                 Verdict::Running => {

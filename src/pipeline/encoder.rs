@@ -11,7 +11,7 @@ use crate::base::heartbeat::Heartbeat;
 use crate::encode;
 use crate::plan::EncodePlan;
 
-use super::{EncoderInput, Setup};
+use super::{Beats, EncoderInput, Setup};
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -27,13 +27,15 @@ pub(super) struct Keeper {
     input: EncoderInput,
     frames: Heartbeat,
     encoded: Heartbeat,
+    alive: Heartbeat,
     report: Reporter,
 }
 
 impl Keeper {
-    pub(super) fn new(setup: Arc<Setup>, input: EncoderInput, frames: Heartbeat, encoded: Heartbeat) -> Self {
+    pub(super) fn new(setup: Arc<Setup>, input: EncoderInput, beats: &Beats) -> Self {
         let report = setup.health.reporter(format!("{}/encode", setup.plan.id));
-        Self { setup, input, frames, encoded, report }
+        let Beats { frames, encoded, encoder_alive: alive, .. } = beats.clone();
+        Self { setup, input, frames, encoded, alive, report }
     }
 
     /// Runs until the daemon ends.
@@ -42,6 +44,7 @@ impl Keeper {
         let mut backoff = Backoff::new(FIRST_RETRY, self.setup.plan.source.retry_every_max);
         while self.setup.shutdown.asked().is_none() {
             let began = self.setup.clock.monotonic();
+            self.alive.tick(began);
             let result = self.run_once(&plan);
             self.disconnect();
             if let Err((code, detail)) = result {
@@ -73,13 +76,15 @@ impl Keeper {
     fn watch(&self, plan: &EncodePlan, encoder: &encode::Encoder) -> Result<(), String> {
         let setup = &self.setup;
         let running = format!("{} at {}", plan.element.value, plan.bitrate);
-        let began = setup.clock.monotonic();
-        let (mut units, mut out) = (setup.hub.units(), began);
+        // Three pictures late is no picture; never less than a second, which a busy machine may take.
+        let silence = Duration::from_secs(1).max(setup.plan.rate.period() * 3);
+        let (mut units, mut out) = (setup.hub.units(), setup.clock.monotonic());
         while setup.shutdown.asked().is_none() {
             if let Some(fault) = encoder.wait_fault(LOOK_EVERY) {
                 return Err(fault.to_string());
             }
             let now = setup.clock.monotonic();
+            self.alive.tick(now);
             let units_now = setup.hub.units();
             if units_now > units {
                 (units, out) = (units_now, now);
@@ -87,10 +92,11 @@ impl Keeper {
                 self.report.set(Condition::Running, running.as_str());
                 self.report.clear_all();
                 self.report.gauge("frames", units);
-            } else if self.frames.age(now).is_none_or(|age| age > setup.plan.source.timeout) {
-                // No picture in, none out: the source says what is wrong.
+            } else if self.frames.age(now).is_none_or(|age| age > silence) {
+                // No picture in, none out: the source says what is wrong, and nothing is wrong here.
                 out = now;
                 self.report.set(Condition::Idle, "waits for pictures");
+                self.report.clear_all();
             } else if now.saturating_sub(out) > SILENT_FOR {
                 return Err(format!("{} gave out nothing for {SILENT_FOR:?}", plan.element.value));
             }

@@ -50,11 +50,22 @@ pub struct Setup {
 
 /// A running camera.
 pub struct Handle {
+    /// By what it shows that it advances.
+    pub beats: Beats,
+    threads: Vec<JoinHandle<Option<()>>>,
+}
+
+/// By what a camera shows that it advances.
+#[derive(Clone, Default)]
+pub struct Beats {
     /// Beats with every picture of the source.
     pub frames: Heartbeat,
-    /// Beats with every encoded picture, if there is an encoder.
+    /// Beats while encoded pictures come, if there is an encoder.
     pub encoded: Heartbeat,
-    threads: Vec<JoinHandle<Option<()>>>,
+    /// Beats while the thread that keeps the source alive goes round, whatever the source does.
+    pub camera_alive: Heartbeat,
+    /// The same for the encoder's.
+    pub encoder_alive: Heartbeat,
 }
 
 /// The input of the encoder that runs now, if one does.
@@ -64,15 +75,15 @@ type EncoderInput = Arc<Mutex<Option<crate::encode::Input>>>;
 pub fn start(setup: Setup) -> Handle {
     let setup = Arc::new(setup);
     let input = EncoderInput::default();
-    let (frames, encoded) = (Heartbeat::new(), Heartbeat::new());
+    let beats = Beats::default();
     let mut threads = Vec::new();
     if setup.plan.encode.is_some() {
-        let keeper = encoder::Keeper::new(setup.clone(), input.clone(), frames.clone(), encoded.clone());
+        let keeper = encoder::Keeper::new(setup.clone(), input.clone(), &beats);
         threads.push(task::thread("encoder", move || keeper.run()));
     }
-    let keeper = camera::Keeper::new(setup, input, frames.clone());
+    let keeper = camera::Keeper::new(setup, input, &beats);
     threads.push(task::thread("camera", move || keeper.run()));
-    Handle { frames, encoded, threads }
+    Handle { beats, threads }
 }
 
 impl Setup {
