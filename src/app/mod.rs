@@ -26,7 +26,7 @@ use stream::Stream;
 
 /// From the first signal to the end: the open segment is finished within this time, or given up to the recovery at
 /// the next start.
-const END_WITHIN: Duration = Duration::from_millis(1500);
+const END_WITHIN: Duration = Duration::from_millis(1300);
 
 /// Why the daemon does not run.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +94,9 @@ impl Daemon {
         let shutdown = shutdown.clone();
         let (done, ended) = std::sync::mpsc::sync_channel(1);
         task::thread("end", move || {
-            self.streams.iter().for_each(Stream::finish_recording);
+            // All at once: two recorders on one stuck disk must not wait one after the other.
+            self.streams.iter().for_each(Stream::ask_to_finish);
+            self.streams.iter().for_each(|stream| stream.finish_recording(END_WITHIN / 2));
             if let Some(storage) = &self.storage {
                 storage.stop(END_WITHIN / 3);
             }
@@ -166,8 +168,9 @@ impl Parts {
         task::task("http", crate::http::serve(door));
         task::task("record-watch", watch_recorders(recorders, self.clock.clone(), self.shutdown.clone()));
         task::task("control", supervise::beat(self.clock.clone(), heartbeat, self.shutdown.clone()));
-        let listening = rtsp.map(rtsp::Handle::listening);
-        let ready = move || listening.as_ref().is_none_or(|rtsp| rtsp.port().is_some());
+        // A port that another program holds is a fault; it keeps nothing else from starting.
+        let (listening, health) = (rtsp.map(rtsp::Handle::listening), self.health.clone());
+        let ready = move || listening.as_ref().is_none_or(|rtsp| rtsp.was_tried()) && !health.is_starting("http");
         let line = move || control.health().line();
         task::task("announce", supervise::announce(systemd, self.shutdown.clone(), ready, line));
     }

@@ -44,6 +44,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
         problems.add_unless_known(resolution.problems);
         if !problems.refuse() {
             problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+            allow_descriptors();
             prepare_home(&config);
             announce(&resolution.plan);
             app::run(app::Setup { plan: resolution.plan, clock: Arc::new(SystemClock), systemd })?;
@@ -52,6 +53,16 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
     }
     complain(&problems.to_string());
     Ok(ExitCode::from(EXIT_CONFIG))
+}
+
+/// Each viewer takes a few descriptors. systemd's and most shells' soft limit of 1,024, kept for programs that use
+/// select(2), is too few for 256 viewers; the hard limit is there to be used (systemd.exec(5), LimitNOFILE=).
+fn allow_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(e) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::warn!("the limit of open files stays at {:?}: {e}", limit.current);
+    }
 }
 
 /// The user's own data directory may be made whole; of a configured storage only the last directory is made, because a
