@@ -55,10 +55,12 @@ need_packages() {
   for package in "${missing[@]}"; do
     offered "$package" || unknown+=("$package")
   done
-  say "installing ${#missing[@]} packages: ${missing[*]}"
-  as_root true || stop "Not root and no usable sudo. Ask an administrator to run this, then try again:
+  as_root true || stop "Packages are missing, and this is not root and has no usable sudo. Ask an administrator to run
 
-  apt-get update && apt-get install --no-install-recommends ${missing[*]}"
+  apt-get update && apt-get install --no-install-recommends ${missing[*]}
+
+and try again.$(rust_note "${missing[@]}")"
+  say "installing packages: ${missing[*]}"
   # Lists are fetched only where they lack something, or are too old to install from.
   [ ${#unknown[@]} -eq 0 ] || as_root apt-get update
   install_packages "${missing[@]}" || { as_root apt-get update && install_packages "${missing[@]}"; } ||
@@ -79,6 +81,15 @@ good_cargo() {
   [ -n "$have" ] && printf '%s\n%s\n' "$(rust_wanted)" "$have" | sort --version-sort --check=quiet
 }
 
+# For whoever has to ask an administrator: names Rust at once and not after the packages.
+rust_note() {
+  [[ " $* " != *" rustup "* ]] || return 0
+  good_cargo cargo || good_cargo "$HOME/.cargo/bin/cargo" || command -v rustup >/dev/null ||
+    [ -x "$HOME/.cargo/bin/rustup" ] || printf '\n%s\n%s\n' \
+    "Rust $(rust_wanted) or newer is missing too. On Debian 13 and Ubuntu 24.04 add the package rustup to the above;" \
+    "elsewhere install it yourself, without root, as https://rust-lang.org/tools/install says."
+}
+
 # Puts a new enough cargo on PATH: the one that is there, the user's own, or the distribution's.
 need_rust() {
   good_cargo cargo && return
@@ -86,9 +97,10 @@ need_rust() {
     PATH="$HOME/.cargo/bin:$PATH"
     return
   fi
-  rust_from_rustup || rust_from_packages || stop "No cargo $(rust_wanted) or newer was found, and this distribution offers none
-($(cargo --version 2>/dev/null || echo 'cargo is not installed')).
-Install Rust as https://rust-lang.org/tools/install says, open a new shell, and try again."
+  local have trouble="this distribution offers none"
+  have=$(cargo --version 2>/dev/null) || have="none"
+  rust_from_rustup || rust_from_packages || stop "Rust $(rust_wanted) or newer is needed. Here: $have; $trouble.
+Install it as https://rust-lang.org/tools/install says, and try again."
 }
 
 # rustup, installed already or as a package of the distribution (Debian 13, Ubuntu 24.04), fetches a toolchain.
@@ -99,8 +111,12 @@ rust_from_rustup() {
     offered rustup || { as_root apt-get update && offered rustup; } || return 1
     need_packages rustup
   fi
-  say "fetching Rust with rustup (the toolchain you use elsewhere stays as it is)"
-  rustup toolchain install stable --profile minimal --component rustfmt --component clippy
+  say "fetching the newest stable Rust with rustup"
+  if ! rustup toolchain install stable --profile minimal --component rustfmt --component clippy; then
+    # Read by need_rust, which called this.
+    trouble="rustup could not fetch one, for the reason it gives above"
+    return 1
+  fi
   export RUSTUP_TOOLCHAIN=stable
   good_cargo cargo
 }
