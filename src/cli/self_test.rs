@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::base::clock::SystemClock;
 use crate::base::error::Chain;
-use crate::probe::self_test::encode_ten;
+use crate::encode::encode_ten;
 
 use super::{CliError, say};
 

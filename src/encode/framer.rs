@@ -36,9 +36,8 @@ impl Framer {
         Self { deliver, rate, clock, outputs: Outputs::default(), format: None, discontinuity }
     }
 
-    /// Notes the time of everything that leaves `encoder`, from where the daemon's own delay is measured. Returns the
-    /// pad that it watches.
-    pub(super) fn watch(&self, encoder: &gst::Element) -> gst::Pad {
+    /// Notes the time of everything that leaves `encoder`, from where the daemon's own delay is measured.
+    pub(super) fn watch(&self, encoder: &gst::Element) {
         let pad = encoder.static_pad("src").expect("every encoder has a source pad");
         let (outputs, clock) = (self.outputs.clone(), self.clock.clone());
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, probe| {
@@ -52,7 +51,6 @@ impl Framer {
             }
             gst::PadProbeReturn::Ok
         });
-        pad
     }
 
     /// The callback for an appsink.

@@ -2,7 +2,13 @@
 //! camera.
 
 mod framer;
+mod keyframes;
+mod nvidia;
+mod row;
+mod self_test;
 mod software;
+mod v4l2m2m;
+mod va;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +18,16 @@ use gst::prelude::*;
 use crate::base::error::{Coded, Kind};
 use crate::base::fault::FaultCode;
 use crate::base::request::RequestKeyframe;
+use crate::base::units::Bitrate;
 use crate::gst::{Fault, Pipeline};
 use crate::media::format::FrameRate;
 use crate::plan::EncodePlan;
 
+use keyframes::KeyframeRequests;
+use row::{Chain, Wish};
+
 pub use framer::{Deliver, Framer};
+pub use self_test::encode_ten;
 
 /// What can go wrong with an encoder.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +41,12 @@ pub enum Error {
         #[source]
         cause: crate::gst::Error,
     },
-    /// The table has no entry for it.
+    /// The table has no entry for it, or none with the properties that it has.
     #[error("{0} is not an encoder this version knows how to set up")]
     Unknown(String),
+    /// It failed while it encoded the frames of the self-test.
+    #[error("{0}")]
+    SelfTest(String),
 }
 
 impl Coded for Error {
@@ -57,7 +71,17 @@ const QUEUE_PICTURES: u64 = 2;
 #[derive(Debug)]
 pub struct Encoder {
     pipeline: Pipeline,
-    output: gst::Pad,
+    chain: Chain,
+    wish: Wish,
+}
+
+/// What became of another bit rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// The running encoder was told. Drivers are known that take it and do not follow.
+    Live,
+    /// This encoder takes another bit rate only when it is built anew.
+    NeedsRebuild,
 }
 
 /// Where raw pictures enter a running encoder.
@@ -70,11 +94,13 @@ pub struct Input {
 /// Builds and starts the encoder of `plan`; what it encodes goes through `framer`.
 pub fn start(plan: &EncodePlan, rate: FrameRate, framer: Framer) -> Result<(Encoder, Input), Error> {
     let failed = |cause| Error::Start { element: plan.element.value.clone(), cause };
-    let element = build_element(plan, rate)?;
-    assemble(&element, framer).map_err(failed)
+    let wish = Wish { bitrate: plan.bitrate, keyframe_frames: plan.keyframe_frames, threads: plan.threads.value, rate };
+    let chain = Chain::build(&plan.element.value, &wish)?;
+    let (pipeline, input) = assemble(&chain, framer).map_err(failed)?;
+    Ok((Encoder { pipeline, chain, wish }, input))
 }
 
-fn assemble(encoder: &gst::Element, framer: Framer) -> Result<(Encoder, Input), crate::gst::Error> {
+fn assemble(chain: &Chain, framer: Framer) -> Result<(Pipeline, Input), crate::gst::Error> {
     let pipeline = Pipeline::new("encode");
     let source = gst_app::AppSrc::builder()
         .name("encode-input")
@@ -84,18 +110,15 @@ fn assemble(encoder: &gst::Element, framer: Framer) -> Result<(Encoder, Input), 
         .max_bytes(0)
         .leaky_type(gst_app::AppLeakyType::Downstream)
         .build();
-    let convert = crate::gst::make("videoconvert", "encode-convert")?;
-    let profile = caps_filter("encode-profile", "video/x-h264,profile=constrained-baseline")?;
-    let parse = crate::gst::make("h264parse", "encode-parse")?;
-    // -1: SPS and PPS before every keyframe, whatever the encoder does by itself.
-    crate::gst::set(&parse, "config-interval", -1i32)?;
-    let form = caps_filter("encode-form", "video/x-h264,stream-format=byte-stream,alignment=au")?;
     let sink = gst_app::AppSink::builder().name("encode-output").sync(false).max_buffers(8).build();
-    let output = framer.watch(encoder);
+    framer.watch(&chain.encoder);
     crate::gst::connect_frames(&sink, framer.into_callback());
-    pipeline.chain(&[source.upcast_ref(), &convert, encoder, &profile, &parse, &form, sink.upcast_ref()])?;
+    let mut elements = vec![source.upcast_ref()];
+    elements.extend(&chain.elements);
+    elements.push(sink.upcast_ref());
+    pipeline.chain(&elements)?;
     pipeline.play(Duration::from_secs(5))?;
-    Ok((Encoder { pipeline, output }, Input { source, caps: None }))
+    Ok((pipeline, Input { source, caps: None }))
 }
 
 impl Input {
@@ -122,7 +145,21 @@ impl Encoder {
 
     /// What answers keyframe requests while this encoder lives.
     pub fn keyframes(&self) -> Arc<dyn RequestKeyframe> {
-        Arc::new(KeyframeRequests(self.output.clone()))
+        Arc::new(KeyframeRequests::new(self.chain.encoder.clone(), self.chain.row.force))
+    }
+
+    /// Asks for another target bit rate while it runs.
+    pub fn set_bitrate(&mut self, bitrate: Bitrate) -> Changed {
+        let (row, wish) = (self.chain.row, Wish { bitrate, ..self.wish });
+        if row.live.is_empty() {
+            return Changed::NeedsRebuild;
+        }
+        if let Err(e) = row.change(&self.chain.encoder, bitrate > self.wish.bitrate, &wish) {
+            tracing::debug!("the bit rate cannot be changed while it runs: {e}");
+            return Changed::NeedsRebuild;
+        }
+        self.wish = wish;
+        Changed::Live
     }
 }
 
@@ -135,30 +172,4 @@ fn on_the_common_clock(mut buffer: gst::Buffer, pts: Duration) -> gst::Buffer {
         buffer.set_dts(None);
     }
     buffer
-}
-
-fn caps_filter(name: &str, caps: &str) -> Result<gst::Element, crate::gst::Error> {
-    let filter = crate::gst::make("capsfilter", name)?;
-    crate::gst::set_from_text(&filter, "caps", caps)?;
-    Ok(filter)
-}
-
-fn build_element(plan: &EncodePlan, rate: FrameRate) -> Result<gst::Element, Error> {
-    let element = plan.element.value.as_str();
-    let failed = |cause| Error::Start { element: element.to_owned(), cause };
-    match element {
-        "x264enc" => software::x264(plan, rate).map_err(failed),
-        "openh264enc" => software::openh264(plan).map_err(failed),
-        other => Err(Error::Unknown(other.to_owned())),
-    }
-}
-
-/// Software encoders answer the GStreamer event.
-struct KeyframeRequests(gst::Pad);
-
-impl RequestKeyframe for KeyframeRequests {
-    fn request_keyframe(&self, why: &'static str) {
-        tracing::trace!(why, "keyframe requested");
-        self.0.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
-    }
 }

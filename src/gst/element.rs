@@ -32,6 +32,9 @@ pub fn set_from_text(element: &gst::Element, property: &str, value: &str) -> Res
     let refused = || refused(element.upcast_ref(), property, value);
     let spec = element.find_property(property).ok_or_else(refused)?;
     let parsed = gst::glib::Value::deserialize_with_pspec(value, &spec).map_err(|_| refused())?;
+    if !spec.flags().contains(gst::glib::ParamFlags::WRITABLE) {
+        return Err(refused());
+    }
     element.set_property_from_value(property, &parsed);
     Ok(())
 }
@@ -67,6 +70,7 @@ mod tests {
         assert!(set(&queue, "max-size-buffers", "three").is_err());
         assert!(set_from_text(&queue, "leaky", "downstream").is_ok());
         assert!(set_from_text(&queue, "leaky", "sideways").is_err());
+        assert!(set_from_text(&queue, "current-level-buffers", "1").is_err(), "it can only be read");
         let error = set(&queue, "no-such-thing", 3u32).unwrap_err();
         assert!(error.to_string().starts_with("queue does not take no-such-thing="), "{error}");
         assert!(make("no-such-element", "x").unwrap_err().to_string().contains("not installed"));

@@ -80,17 +80,19 @@ pub fn version() -> String {
     gst::version_string().to_string()
 }
 
-/// The Debian package that brings an element, for the elements that we ask for.
+/// The Debian package, or for NVIDIA's the one of meta-tegra, that brings an element, for the elements that we ask for.
 fn package_advice(element: &str) -> String {
     let package = match element {
         "x264enc" => "gstreamer1.0-plugins-ugly",
-        "openh264enc" | "h264parse" | "jpegparse" => "gstreamer1.0-plugins-bad",
-        "v4l2src" | "jpegdec" | "jpegenc" | "rtph264pay" | "rtpbin" | "udpsink" | "videoflip" => {
+        "openh264enc" | "vah264enc" | "vah264lpenc" | "h264parse" | "jpegparse" => "gstreamer1.0-plugins-bad",
+        "v4l2src" | "v4l2h264enc" | "jpegdec" | "jpegenc" | "rtph264pay" | "rtpbin" | "udpsink" | "videoflip" => {
             "gstreamer1.0-plugins-good"
         }
         "videotestsrc" | "videoconvert" | "videoscale" | "videorate" | "appsrc" | "appsink" | "decodebin3" => {
             "gstreamer1.0-plugins-base"
         }
+        "nvv4l2h264enc" => "gstreamer1.0-plugins-nvvideo4linux2",
+        "nvvidconv" => "gstreamer1.0-plugins-nvvidconv",
         _ => return String::new(),
     };
     format!(": install the package {package}")

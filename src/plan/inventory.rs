@@ -131,3 +131,33 @@ pub enum SelfTest {
         reason: String,
     },
 }
+
+/// What the child process of a self-test prints on its standard output, as one line of JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SelfTestReport {
+    /// Access units that came out.
+    pub access_units: u32,
+    /// True when the first of them was a keyframe.
+    pub starts_with_keyframe: bool,
+    /// From the start of the pipeline to the first access unit, in milliseconds.
+    pub first_frame_ms: u64,
+}
+
+impl SelfTestReport {
+    /// Frames that go in.
+    pub const FRAMES: u32 = 10;
+    /// Access units that must come out: an encoder may hold the last ones back.
+    const ENOUGH: u32 = 8;
+
+    /// Passed or not.
+    pub fn verdict(self) -> SelfTest {
+        let failed = |reason: String| SelfTest::Failed { reason };
+        if self.access_units < Self::ENOUGH {
+            failed(format!("only {} of {} frames came out", self.access_units, Self::FRAMES))
+        } else if !self.starts_with_keyframe {
+            failed("the first frame was no keyframe".into())
+        } else {
+            SelfTest::Passed { first_frame_ms: self.first_frame_ms }
+        }
+    }
+}

@@ -1,5 +1,5 @@
 //! Does an encoder encode? Being registered proves nothing: Orin Nano registers one that it does not have. So ten frames
-//! are encoded, in a child process, because a vendor's library may hang or crash.
+//! are encoded (`encode::encode_ten`), in a child process, because a vendor's library may hang or crash.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -9,23 +9,16 @@ use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
-use gst::prelude::*;
 use rustix::event::{PollFd, PollFlags};
-use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Clock;
-use crate::base::error::Chain;
 use crate::base::task;
-use crate::plan::inventory::SelfTest;
+use crate::plan::inventory::{SelfTest, SelfTestReport};
 
 /// The child is killed when it is not done by then. x264enc needs 0.1 s on an idle PC; hardware takes up to 2 s to open.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// A killed process is gone within milliseconds, unless it sits in a driver.
 const FUNERAL: Duration = Duration::from_secs(1);
-/// Frames that go in.
-const FRAMES: u32 = 10;
-/// Access units that must come out: an encoder may hold the last ones back.
-const ENOUGH: u32 = 8;
 /// The report of the child is one line; more is noise of a library.
 const LONGEST_REPORT: u64 = 1 << 16;
 
@@ -48,47 +41,6 @@ impl Command {
     }
 }
 
-/// What the child prints on its standard output, as one line of JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
-    /// Access units that came out.
-    pub access_units: u32,
-    /// True when the first of them was a keyframe.
-    pub starts_with_keyframe: bool,
-    /// From the start of the pipeline to the first access unit, in milliseconds.
-    pub first_frame_ms: u64,
-}
-
-impl Report {
-    fn verdict(self) -> SelfTest {
-        let failed = |reason: String| SelfTest::Failed { reason };
-        if self.access_units < ENOUGH {
-            failed(format!("only {} of {FRAMES} frames came out", self.access_units))
-        } else if !self.starts_with_keyframe {
-            failed("the first frame was no keyframe".into())
-        } else {
-            SelfTest::Passed { first_frame_ms: self.first_frame_ms }
-        }
-    }
-}
-
-/// Why a self-test ended without a report.
-#[derive(Debug, thiserror::Error)]
-pub enum SelfTestError {
-    /// An element is missing or the encoder does not take the picture.
-    #[error("the test pipeline cannot be built")]
-    Build(#[source] gst::glib::Error),
-    /// GStreamer does not start.
-    #[error("GStreamer does not start")]
-    Init(#[source] gst::glib::Error),
-    /// The pipeline does not start.
-    #[error("the encoder does not start")]
-    Start(#[source] gst::StateChangeError),
-    /// The encoder reports an error.
-    #[error("{0}")]
-    Encoder(String),
-}
-
 /// Tests `element` in a child process. Returns within 5 s (and what a killed process needs to go).
 pub fn in_child(command: &Command, element: &str, clock: &dyn Clock) -> SelfTest {
     match run_child(command, element, clock) {
@@ -97,7 +49,7 @@ pub fn in_child(command: &Command, element: &str, clock: &dyn Clock) -> SelfTest
     }
 }
 
-fn run_child(command: &Command, element: &str, clock: &dyn Clock) -> Result<Report, String> {
+fn run_child(command: &Command, element: &str, clock: &dyn Clock) -> Result<SelfTestReport, String> {
     let mut child = std::process::Command::new(&command.program);
     child.args(&command.arguments).arg(element);
     // GStreamer's own log would fill the pipe before the child ends.
@@ -172,39 +124,6 @@ fn how_it_ended(status: ExitStatus) -> String {
     }
 }
 
-/// The test itself, in the child process.
-pub fn encode_ten(element: &str, clock: &dyn Clock) -> Result<Report, SelfTestError> {
-    gst::init().map_err(SelfTestError::Init)?;
-    let text = format!(
-        "videotestsrc num-buffers={FRAMES} ! video/x-raw,format=I420,width=640,height=480,framerate=30/1 ! {element} ! \
-         h264parse ! video/x-h264,stream-format=byte-stream,alignment=au ! appsink name=out sync=false"
-    );
-    let start = clock.monotonic();
-    let pipeline = gst::parse::launch(&text).map_err(SelfTestError::Build)?;
-    let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a description with several elements is a pipeline");
-    let sink = pipeline.by_name("out").expect("the description names it");
-    let sink = sink.downcast::<gst_app::AppSink>().expect("it is an appsink");
-    pipeline.set_state(gst::State::Playing).map_err(SelfTestError::Start)?;
-    let mut report = Report { access_units: 0, starts_with_keyframe: false, first_frame_ms: 0 };
-    let patience = gst::ClockTime::from_seconds(DEADLINE.as_secs());
-    while let Some(sample) = sink.try_pull_sample(patience) {
-        if report.access_units == 0 {
-            let delta = sample.buffer().is_none_or(|b| b.flags().contains(gst::BufferFlags::DELTA_UNIT));
-            report.starts_with_keyframe = !delta;
-            let taken = clock.monotonic().saturating_sub(start);
-            report.first_frame_ms = u64::try_from(taken.as_millis()).unwrap_or(u64::MAX);
-        }
-        report.access_units += 1;
-    }
-    let error = pipeline.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
-    // A state change down to Null cannot be refused; the process ends anyway.
-    let _ = pipeline.set_state(gst::State::Null);
-    match error.as_ref().map(|message| message.view()) {
-        Some(gst::MessageView::Error(e)) => Err(SelfTestError::Encoder(Chain(&e.error()).to_string())),
-        _ => Ok(report),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,18 +190,6 @@ mod tests {
         assert_eq!(found, SelfTest::Failed { reason: "no result within 5 s".into() });
         if let Ok(pid) = std::fs::read_to_string(&pid_file) {
             assert!(!std::path::Path::new(&format!("/proc/{}", pid.trim())).exists(), "it lives or is a zombie");
-        }
-    }
-
-    #[test]
-    fn x264enc_works_here_and_nonsense_does_not() {
-        let report = encode_ten("x264enc", &SystemClock).unwrap();
-        assert_eq!((report.access_units, report.starts_with_keyframe), (FRAMES, true));
-        assert!(matches!(encode_ten("no-such-encoder", &SystemClock), Err(SelfTestError::Build(_))));
-        // It is registered by libav on every PC and never opens.
-        if gst::ElementFactory::find("avenc_h264_omx").is_some() {
-            let found = encode_ten("avenc_h264_omx", &SystemClock);
-            assert!(!matches!(found, Ok(r) if matches!(r.verdict(), SelfTest::Passed { .. })), "{found:?}");
         }
     }
 }
