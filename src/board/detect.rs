@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn boards() {
-        let table: [(Option<&str>, &[&str], &str, &str); 6] = [
+        let table: [(Option<&str>, &[&str], &str, &str); 12] = [
             (None, &[], "laptop", "this machine has no device tree"),
             (
                 None,
@@ -59,7 +59,23 @@ mod tests {
             ),
             (None, &["acme,carrier", "nvidia,p3767-0003"], "orin-nano", "its device tree says nvidia,p3767-0003"),
             // The Orin NX sits on the same carriers and has an encoder.
-            (None, &["nvidia,p3767-0000", "nvidia,tegra234"], "laptop", "no profile knows nvidia,p3767-0000"),
+            (
+                None,
+                &["nvidia,p3768-0000+p3767-0000", "nvidia,p3767-0000", "nvidia,tegra234"],
+                "orin-nx",
+                "its device tree says nvidia,p3767-0000",
+            ),
+            (None, &["nvidia,p3701-0005", "nvidia,tegra234"], "agx-orin", "its device tree says nvidia,p3701-0005"),
+            (None, &["nvidia,p9999-0000", "nvidia,tegra234"], "laptop", "no profile knows nvidia,p9999-0000"),
+            (None, &["acme,carrier", "nvidia,tegra264"], "thor", "its device tree says nvidia,tegra264"),
+            (None, &["raspberrypi,400", "brcm,bcm2711"], "raspberry-pi-4", "its device tree says brcm,bcm2711"),
+            (
+                None,
+                &["raspberrypi,5-model-b", "brcm,bcm2712"],
+                "raspberry-pi-5",
+                "its device tree says raspberrypi,5-model-b",
+            ),
+            (None, &["linux,dummy-virt"], "qemuarm64", "its device tree says linux,dummy-virt"),
             (Some("sim"), &["nvidia,p3767-0005"], "sim", "named by the configuration"),
             (Some("laptop"), &[], "laptop", "named by the configuration"),
         ];
@@ -68,8 +84,7 @@ mod tests {
             let found = detect(named, &compatible).unwrap();
             assert_eq!((found.profile.name.as_str(), found.reason.as_str()), (board, reason), "{compatible:?}");
         }
-        let e = detect(Some("thor"), &[]).unwrap_err();
-        let want = "there is no board \"thor\": use \"auto\" or one of \"laptop\", \"sim\", \"orin-nano\"";
-        assert_eq!(e.to_string(), want);
+        let e = detect(Some("toaster"), &[]).unwrap_err().to_string();
+        assert!(e.starts_with("there is no board \"toaster\": use \"auto\" or one of \"laptop\", \"sim\", "), "{e}");
     }
 }

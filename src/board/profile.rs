@@ -45,6 +45,9 @@ pub struct RankedEncoder {
     pub element: String,
     /// The package that brings it.
     pub package: String,
+    /// True when something other than the processor encodes.
+    #[serde(default)]
+    pub hardware: bool,
     /// Why it ranks here.
     pub note: String,
 }
@@ -88,10 +91,16 @@ impl Profile {
     }
 }
 
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 9] = [
     ("laptop", include_str!("../../board/laptop.toml")),
     ("sim", include_str!("../../board/sim.toml")),
+    ("agx-orin", include_str!("../../board/agx-orin.toml")),
+    ("orin-nx", include_str!("../../board/orin-nx.toml")),
     ("orin-nano", include_str!("../../board/orin-nano.toml")),
+    ("thor", include_str!("../../board/thor.toml")),
+    ("raspberry-pi-4", include_str!("../../board/raspberry-pi-4.toml")),
+    ("raspberry-pi-5", include_str!("../../board/raspberry-pi-5.toml")),
+    ("qemuarm64", include_str!("../../board/qemuarm64.toml")),
 ];
 
 /// Every profile there is.
@@ -122,6 +131,17 @@ mod tests {
             assert!(usable.count() > 0, "{}", profile.name);
         }
         assert_eq!(profiles().iter().filter(|p| p.detect.fallback).count(), 1);
+    }
+
+    #[test]
+    fn no_two_claim_the_same_string_and_every_denial_has_a_source() {
+        let mut claimed = std::collections::BTreeSet::new();
+        for profile in profiles() {
+            for string in &profile.detect.compatible {
+                assert!(claimed.insert(string.clone()), "{}: {string} belongs to two profiles", profile.name);
+            }
+            assert!(profile.denied.iter().all(|d| !d.source.is_empty() && !d.reason.is_empty()), "{}", profile.name);
+        }
     }
 
     #[test]

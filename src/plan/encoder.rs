@@ -11,6 +11,8 @@ use super::inventory::{Encoder, SelfTest};
 pub(crate) struct EncoderChoice {
     /// The element. When none works, the best that may be used, so that the daemon can go on trying it.
     pub(crate) element: Chosen<String>,
+    /// True when something other than the processor encodes.
+    pub(crate) hardware: bool,
     /// True when it passed its self-test.
     pub(crate) works: bool,
     /// When none works: why not, one after the other.
@@ -32,7 +34,8 @@ pub(crate) fn choose(profile: &Profile, found: &[Encoder]) -> EncoderChoice {
                     format!("because {}; {test}", passed_over.join(", and "))
                 };
                 let element = Chosen { value: ranked.element.clone(), reason };
-                return EncoderChoice { element, works: true, failures: String::new(), advice: String::new() };
+                let (failures, advice) = (String::new(), String::new());
+                return EncoderChoice { element, hardware: ranked.hardware, works: true, failures, advice };
             }
             Err(why_not) => passed_over.push(why_not),
         }
@@ -43,6 +46,7 @@ pub(crate) fn choose(profile: &Profile, found: &[Encoder]) -> EncoderChoice {
     let failures = passed_over.join(", and ");
     EncoderChoice {
         element: Chosen { value: best.element.clone(), reason: format!("none works now: {failures}") },
+        hardware: best.hardware,
         works: false,
         failures,
         advice: format!("install {}", packages.join(" or ")),
@@ -67,7 +71,10 @@ const ONE_THREAD: u64 = 1920 * 1080 * 30;
 
 /// Encoder threads. More than one means several slices per picture, which the rtph264depay of GStreamer 1.22 tears in
 /// the live client (measured 2026-11-20), so there is one thread as long as one core keeps up.
-pub(crate) fn threads(size: Size, rate: FrameRate, cores: u32) -> Chosen<u32> {
+pub(crate) fn threads(size: Size, rate: FrameRate, cores: u32, hardware: bool) -> Chosen<u32> {
+    if hardware {
+        return Chosen { value: 1, reason: "the encoder is hardware and takes none of the processor's".into() };
+    }
     let per_second = size.pixels() * u64::from(rate.num) / u64::from(rate.den);
     let wanted = u32::try_from(per_second.div_ceil(ONE_THREAD)).unwrap_or(u32::MAX);
     if wanted <= 1 {
@@ -138,7 +145,9 @@ mod tests {
                 vec![],
                 "x264enc",
                 false,
-                "none works now: x264enc is not installed, and openh264enc is not installed".into(),
+                "none works now: x264enc is not installed, and openh264enc is not installed, and vah264enc is not installed, \
+                 and vah264lpenc is not installed"
+                    .into(),
             ),
         ];
         for (board, found, element, works, reason) in table {
@@ -163,10 +172,11 @@ mod tests {
         ];
         for (size, fps, cores, want) in table {
             assert_eq!(
-                threads(size.parse().unwrap(), FrameRate::whole(fps), cores).value,
+                threads(size.parse().unwrap(), FrameRate::whole(fps), cores, false).value,
                 want,
                 "{size} {fps} {cores}"
             );
         }
+        assert_eq!(threads(Size::new(3840, 2160), FrameRate::whole(60), 8, true).value, 1);
     }
 }

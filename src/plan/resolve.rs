@@ -193,7 +193,7 @@ impl Resolver<'_> {
             codec: stream.encode.codec,
             bitrate: stream.encode.bitrate,
             keyframe_frames,
-            threads: encoder::threads(size, rate, self.inventory.cores),
+            threads: encoder::threads(size, rate, self.inventory.cores, self.encoder.hardware),
         }
     }
 

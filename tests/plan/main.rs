@@ -27,6 +27,15 @@ const CASES: &[(&str, &str)] = &[
     ("orin-nano", "none"),
     ("orin-nano", "board"),
     ("orin-nano", "upside-down-4k"),
+    ("agx-orin", "none"),
+    ("agx-orin", "upside-down-4k"),
+    ("orin-nx", "none"),
+    ("orin-nx-broken", "none"),
+    ("thor", "none"),
+    ("raspberry-pi-4", "none"),
+    ("raspberry-pi-5", "none"),
+    ("qemuarm64", "none"),
+    ("sim", "sim"),
     ("sim-range", "none"),
     ("sim-range", "too-fast"),
 ];
@@ -86,6 +95,16 @@ fn every_file_is_used_and_says_where_it_comes_from() {
     for name in files("inventories") {
         let provenance = inventory(&name).provenance;
         assert!(provenance.starts_with("captured") || provenance.starts_with("constructed"), "{name}: {provenance}");
+    }
+}
+
+#[test]
+fn boards_without_an_encoder_say_why_they_use_the_processor() {
+    for (board, why) in
+        [("orin-nano", "this module has no NVENC"), ("raspberry-pi-5", "this chip has no H.264 encoder")]
+    {
+        let plan = text(board, "none").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(plan.contains("encoder x264enc because ") && plan.contains(why), "{plan}");
     }
 }
 
