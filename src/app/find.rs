@@ -4,18 +4,18 @@ use std::path::PathBuf;
 
 use crate::media::format::PixelFormat;
 use crate::pipeline::FindCamera;
-use crate::plan::camera::{Ask, choose_mode};
+use crate::plan::camera::{Ask, NoMode, choose_mode};
 use crate::plan::{DeviceMatch, SourceKind, StreamPlan};
 
 /// Looks at the devices of this machine.
 pub(super) struct Devices;
 
 impl FindCamera for Devices {
-    fn find(&self, device: &DeviceMatch, plan: &StreamPlan) -> Result<(PathBuf, PixelFormat), String> {
+    fn find(&self, device: &DeviceMatch, plan: &StreamPlan) -> Result<(PathBuf, PixelFormat), NoMode> {
         let SourceKind::V4l2 { wish, .. } = &plan.source.kind else {
-            return Err("the source is no v4l2 camera".into());
+            return Err(NoMode::Absent { others: Vec::new() });
         };
-        let cameras = crate::probe::cameras();
+        let (cameras, unreadable) = crate::probe::cameras();
         let flip = plan.source.flip;
         let ask = Ask {
             size: flip.apply(plan.size),
@@ -24,7 +24,7 @@ impl FindCamera for Devices {
             encoder: plan.encode.is_some(),
             turned: flip != crate::media::format::Flip::None,
         };
-        let choice = choose_mode(&cameras, device, &ask).map_err(|e| e.to_string())?;
+        let choice = choose_mode(&cameras, &unreadable, device, &ask)?;
         Ok((choice.camera.node.clone(), choice.format.value))
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::base::clock::SystemClock;
 use crate::plan;
+use crate::plan::camera::NoMode;
 use crate::plan::inventory::{Camera, Inventory};
 use crate::probe::elements::describe;
 use crate::probe::self_test::Command;
@@ -60,7 +61,9 @@ fn text(inventory: &Inventory) -> String {
     if inventory.encoders.is_empty() {
         lines.push("encoder       none of this board's table is installed".into());
     }
-    if inventory.cameras.is_empty() {
+    let unreadable = &inventory.unreadable;
+    lines.extend((!unreadable.is_empty()).then(|| format!("camera        {}", NoMode::Unreadable(unreadable.clone()))));
+    if inventory.cameras.is_empty() && unreadable.is_empty() {
         lines.push("camera        none".into());
     }
     inventory.cameras.iter().for_each(|camera| lines.extend(camera_lines(camera)));

@@ -13,6 +13,7 @@ use crate::base::heartbeat::Heartbeat;
 use crate::gst::{Fault, Pipeline};
 use crate::hub::Picture;
 use crate::plan::SourceKind;
+use crate::plan::camera::NoMode;
 use crate::source::{self, Opened, Wanted};
 
 use super::state::{Limits, Verdict, judge};
@@ -97,7 +98,7 @@ impl Keeper {
             SourceKind::Test => Ok(Opened::Test),
             SourceKind::V4l2 { device, .. } => match self.setup.find.find(&device.value, plan) {
                 Ok((node, format)) => Ok(Opened::V4l2 { node, format }),
-                Err(detail) => Err(Ended { code: FaultCode::CameraAbsent, condition: Condition::Absent, detail }),
+                Err(no) => Err(no_camera(&no)),
             },
             SourceKind::File { paths } => {
                 let path = paths[self.clip % paths.len()].clone();
@@ -193,6 +194,15 @@ impl Keeper {
         };
         Ended { code, condition, detail: fault.to_string() }
     }
+}
+
+/// Only what is not there is a known state; what is there and cannot be used is a failure.
+fn no_camera(no: &NoMode) -> Ended {
+    let (code, condition) = match no {
+        NoMode::Absent { .. } => (FaultCode::CameraAbsent, Condition::Absent),
+        NoMode::Cannot { .. } | NoMode::Unreadable(_) => (FaultCode::CameraFailed, Condition::Recovering),
+    };
+    Ended { code, condition, detail: no.to_string() }
 }
 
 fn failed(error: &source::Error) -> Ended {

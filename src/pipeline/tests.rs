@@ -17,14 +17,15 @@ use crate::config::schema::FormatWish;
 use crate::hub::{Policy, Received};
 use crate::media::codec::Codec;
 use crate::media::format::{Flip, FrameRate, Size};
+use crate::plan::inventory::Unreadable;
 use crate::plan::{Chosen, EncodePlan, SourceKind, SourcePlan};
 
-/// There is no camera on a build machine.
-struct NoCamera;
+/// There is no camera on a build machine: always the same answer.
+struct Finds(NoMode);
 
-impl FindCamera for NoCamera {
-    fn find(&self, _: &DeviceMatch, _: &StreamPlan) -> Result<(PathBuf, PixelFormat), String> {
-        Err("no camera is there".into())
+impl FindCamera for Finds {
+    fn find(&self, _: &DeviceMatch, _: &StreamPlan) -> Result<(PathBuf, PixelFormat), NoMode> {
+        Err(self.0.clone())
     }
 }
 
@@ -38,6 +39,10 @@ struct Rig {
 
 impl Rig {
     fn start(kind: SourceKind, encoder: &str) -> Self {
+        Self::start_with(kind, encoder, NoMode::Absent { others: vec![] })
+    }
+
+    fn start_with(kind: SourceKind, encoder: &str, no: NoMode) -> Self {
         crate::gst::init().unwrap();
         let clock = Arc::new(SystemClock);
         let rig = Self {
@@ -51,7 +56,7 @@ impl Rig {
             plan: plan(kind, encoder),
             hub: rig.hub.clone(),
             pictures: rig.pictures.clone(),
-            find: Arc::new(NoCamera),
+            find: Arc::new(Finds(no)),
             clock,
             health: rig.health.clone(),
             shutdown: rig.shutdown.clone(),
@@ -177,12 +182,25 @@ fn a_source_that_is_lost_comes_back_and_time_goes_on() {
 }
 
 #[test]
-fn an_absent_camera_is_a_known_state() {
-    let device = Chosen { value: DeviceMatch::Any, reason: String::new() };
-    let rig = Rig::start(SourceKind::V4l2 { device, wish: FormatWish::Auto, format: None }, "x264enc");
-    let source = rig.until("live/source", has(FaultCode::CameraAbsent));
-    assert_eq!((source.condition, source.detail.as_str()), (Condition::Absent, "no camera is there"));
-    rig.end();
+fn an_absent_camera_is_a_known_state_and_a_useless_one_a_failure() {
+    let closed = Unreadable { node: "/dev/video0".into(), links: vec![], error: "denied".into(), denied: true };
+    let table = [
+        (NoMode::Absent { others: vec![] }, FaultCode::CameraAbsent, Condition::Absent),
+        (
+            NoMode::Cannot { asked: "8K".into(), offers: vec!["VGA".into()] },
+            FaultCode::CameraFailed,
+            Condition::Recovering,
+        ),
+        (NoMode::Unreadable(vec![closed]), FaultCode::CameraFailed, Condition::Recovering),
+    ];
+    for (no, code, condition) in table {
+        let device = Chosen { value: DeviceMatch::Any, reason: String::new() };
+        let kind = SourceKind::V4l2 { device, wish: FormatWish::Auto, format: None };
+        let rig = Rig::start_with(kind, "x264enc", no.clone());
+        let source = rig.until("live/source", has(code));
+        assert_eq!((source.condition, source.detail), (condition, no.to_string()));
+        rig.end();
+    }
 }
 
 #[test]

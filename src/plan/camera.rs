@@ -5,7 +5,7 @@ use std::fmt;
 use crate::config::schema::FormatWish;
 use crate::media::format::{FrameRate, PixelFormat, Size};
 
-use super::inventory::{Camera, Mode};
+use super::inventory::{Camera, Mode, Unreadable};
 use super::{Chosen, DeviceMatch};
 
 /// What is asked of a camera.
@@ -47,6 +47,8 @@ pub enum NoMode {
         /// Each camera with what it can do instead.
         offers: Vec<String>,
     },
+    /// What may be the camera is there and cannot be opened.
+    Unreadable(Vec<Unreadable>),
 }
 
 impl fmt::Display for NoMode {
@@ -55,6 +57,7 @@ impl fmt::Display for NoMode {
             NoMode::Absent { others } if others.is_empty() => f.write_str("no camera is there"),
             NoMode::Absent { others } => write!(f, "this camera is not there; there is {}", others.join(", ")),
             NoMode::Cannot { asked, offers } => write!(f, "no camera can do {asked}; {}", offers.join("; ")),
+            NoMode::Unreadable(nodes) => f.write_str(&cannot_open(nodes)),
         }
     }
 }
@@ -66,14 +69,47 @@ impl std::error::Error for NoMode {}
 const RAW: [PixelFormat; 5] =
     [PixelFormat::I420, PixelFormat::NV12, PixelFormat::YUY2, PixelFormat::UYVY, PixelFormat::RGB];
 
+/// Each node with its error; what to do about a missing permission is said once.
+fn cannot_open(nodes: &[Unreadable]) -> String {
+    // A Raspberry Pi has a dozen nodes besides its cameras.
+    const MOST: usize = 4;
+    let mut list: Vec<String> = nodes.iter().take(MOST).map(|n| n.node.display().to_string()).collect();
+    if nodes.len() > MOST {
+        list.push(format!("{} more", nodes.len() - MOST));
+    }
+    let list = list.join(", ");
+    match nodes.iter().find(|node| !node.denied) {
+        Some(other) => format!("{list}: there, but cannot be opened: {}", other.error),
+        None => format!(
+            "{list}: there, but cannot be opened: permission denied: add the user to the group video (sudo usermod -aG \
+             video $USER, then log in again)"
+        ),
+    }
+}
+
 /// Chooses among `cameras`, in their order, the first that `device` means and that can do what is asked.
 ///
 /// Raw comes before MJPEG, because decoding JPEG costs more than any conversion. A USB camera offers raw only at the
 /// rates that its bus can carry, so that MJPEG is taken exactly where raw is not offered at the size and rate. H.264 from
 /// the camera is taken when it is asked for, or when no encoder works.
-pub fn choose_mode<'a>(cameras: &'a [Camera], device: &DeviceMatch, ask: &Ask) -> Result<Choice<'a>, NoMode> {
+///
+/// A node of `unreadable` counts only where no camera is meant: it may be a camera, and as well a codec.
+pub fn choose_mode<'a>(
+    cameras: &'a [Camera],
+    unreadable: &[Unreadable],
+    device: &DeviceMatch,
+    ask: &Ask,
+) -> Result<Choice<'a>, NoMode> {
     let meant: Vec<&Camera> = cameras.iter().filter(|camera| is_meant(camera, device)).collect();
     if meant.is_empty() {
+        let may_be = |node: &&Unreadable| match device {
+            DeviceMatch::Any => true,
+            DeviceMatch::Path(path) => node.node == *path || node.links.contains(path),
+        };
+        let closed: Vec<Unreadable> = unreadable.iter().filter(may_be).cloned().collect();
+        if !closed.is_empty() {
+            return Err(NoMode::Unreadable(closed));
+        }
         return Err(NoMode::Absent { others: cameras.iter().map(name).collect() });
     }
     let choice = |camera: &&'a Camera| choose_format(camera, ask).map(|format| Choice { camera, format });
@@ -232,7 +268,7 @@ mod tests {
         ];
         let cameras = [uvc()];
         for (ask, want) in table {
-            let found = choose_mode(&cameras, &DeviceMatch::Any, &ask).ok().map(|c| c.format.value);
+            let found = choose_mode(&cameras, &[], &DeviceMatch::Any, &ask).ok().map(|c| c.format.value);
             assert_eq!(found, want, "{ask:?}");
         }
     }
@@ -244,7 +280,7 @@ mod tests {
             camera(2, vec![mode(PixelFormat::NV12, "1280x720", &[30])]),
         ];
         let ask = ask("1280x720", 30, FormatWish::Auto);
-        let node = |device: &DeviceMatch| choose_mode(&cameras, device, &ask).map(|c| c.camera.node.clone());
+        let node = |device: &DeviceMatch| choose_mode(&cameras, &[], device, &ask).map(|c| c.camera.node.clone());
         assert_eq!(node(&DeviceMatch::Any).unwrap().to_str(), Some("/dev/video2"));
         assert_eq!(node(&DeviceMatch::Path("/dev/v4l/by-id/cam2".into())).unwrap().to_str(), Some("/dev/video2"));
         assert_eq!(node(&DeviceMatch::Path("/dev/camera2".into())).unwrap().to_str(), Some("/dev/video2"));
@@ -254,7 +290,35 @@ mod tests {
         assert_eq!(no, want);
         let no = node(&DeviceMatch::Path("/dev/video9".into())).unwrap_err().to_string();
         assert_eq!(no, "this camera is not there; there is /dev/video0 (Cam 0), /dev/video2 (Cam 2)");
-        assert_eq!(choose_mode(&[], &DeviceMatch::Any, &ask).unwrap_err().to_string(), "no camera is there");
+        assert_eq!(choose_mode(&[], &[], &DeviceMatch::Any, &ask).unwrap_err().to_string(), "no camera is there");
+    }
+
+    #[test]
+    fn a_camera_that_may_not_be_opened_is_there() {
+        let closed = |n: u32, denied: bool| Unreadable {
+            node: format!("/dev/video{n}").into(),
+            links: vec![format!("/dev/v4l/by-id/cam{n}").into()],
+            error: "Device or resource busy (os error 16)".into(),
+            denied,
+        };
+        let ask = ask("640x480", 30, FormatWish::Auto);
+        let no = |cameras: &[Camera], closed: &[Unreadable], device: &DeviceMatch| {
+            choose_mode(cameras, closed, device, &ask).map(|c| c.camera.node.clone()).map_err(|no| no.to_string())
+        };
+        let denied = "there, but cannot be opened: permission denied: add the user to the group video (sudo usermod -aG \
+                      video $USER, then log in again)";
+        let named = DeviceMatch::Path("/dev/v4l/by-id/cam1".into());
+        let two = [closed(0, true), closed(1, true)];
+        assert_eq!(no(&[], &two, &DeviceMatch::Any), Err(format!("/dev/video0, /dev/video1: {denied}")));
+        assert_eq!(no(&[], &two, &named), Err(format!("/dev/video1: {denied}")));
+        let busy = "/dev/video1: there, but cannot be opened: Device or resource busy (os error 16)";
+        assert_eq!(no(&[], &[closed(1, false)], &named), Err(busy.into()));
+        assert_eq!(no(&[], &two, &DeviceMatch::Path("/dev/video7".into())), Err("no camera is there".into()));
+        // What else may not be opened is of no interest where a camera works.
+        assert_eq!(no(&[uvc()], &two, &DeviceMatch::Any), Ok("/dev/video0".into()));
+        let many: Vec<_> = (10..17).map(|n| closed(n, true)).collect();
+        let four = "/dev/video10, /dev/video11, /dev/video12, /dev/video13, 3 more: ";
+        assert_eq!(no(&[], &many, &DeviceMatch::Any), Err(format!("{four}{denied}")));
     }
 
     #[test]
@@ -264,7 +328,7 @@ mod tests {
         any.range = Some(range);
         let cameras = [camera(0, vec![any])];
         for (size, want) in [("1280x720", true), ("1288x720", false), ("16x32", false), ("3296x2464", false)] {
-            let found = choose_mode(&cameras, &DeviceMatch::Any, &ask(size, 30, FormatWish::Auto));
+            let found = choose_mode(&cameras, &[], &DeviceMatch::Any, &ask(size, 30, FormatWish::Auto));
             assert_eq!(found.is_ok(), want, "{size}");
         }
     }

@@ -20,6 +20,9 @@ pub struct Inventory {
     pub cores: u32,
     /// Video capture devices.
     pub cameras: Vec<Camera>,
+    /// Device nodes that may be cameras and could not be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Unreadable>,
     /// Encoders that exist as elements, with the result of their self-test.
     pub encoders: Vec<Encoder>,
 }
@@ -47,6 +50,21 @@ pub struct Camera {
     pub modes: Vec<Mode>,
     /// Controls such as exposure.
     pub controls: Vec<Control>,
+}
+
+/// A device node that is there and does not answer: a camera may be behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unreadable {
+    /// `/dev/video0`.
+    pub node: PathBuf,
+    /// All links that lead to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<PathBuf>,
+    /// What the system says.
+    pub error: String,
+    /// True when the user of this program may not open it.
+    pub denied: bool,
 }
 
 /// One pixel format at one size with its rates.

@@ -130,12 +130,15 @@ impl Resolver<'_> {
                 (SourceKind::File { paths }, configured())
             }
             schema::SourceKind::V4l2 => (self.camera(stream, size, rate, at), configured()),
-            schema::SourceKind::Auto if self.inventory.cameras.is_empty() => {
+            schema::SourceKind::Auto if self.inventory.cameras.is_empty() && self.inventory.unreadable.is_empty() => {
                 (SourceKind::Test, "no camera is there and none is configured".into())
             }
             schema::SourceKind::Auto => {
                 let kind = self.camera(stream, size, rate, at);
                 match &kind {
+                    SourceKind::V4l2 { format: None, .. } if self.inventory.cameras.is_empty() => {
+                        (SourceKind::Test, "what may be a camera cannot be opened".into())
+                    }
                     SourceKind::V4l2 { format: None, .. } => {
                         (SourceKind::Test, "the camera that is there cannot do what is asked".into())
                     }
@@ -156,7 +159,7 @@ impl Resolver<'_> {
             }
         };
         let ask = Ask { size, rate, wish, encoder: self.encoder.works, turned: stream.flip != Flip::None };
-        let format = match choose_mode(&self.inventory.cameras, &device.value, &ask) {
+        let format = match choose_mode(&self.inventory.cameras, &self.inventory.unreadable, &device.value, &ask) {
             Ok(choice) => {
                 device.reason =
                     format!("{}; now {} ({})", device.reason, choice.camera.node.display(), choice.camera.name);
@@ -166,6 +169,7 @@ impl Resolver<'_> {
                 let (key, advice) = match &no {
                     NoMode::Absent { .. } => ("source.device", "plug it in: it is looked for again and again"),
                     NoMode::Cannot { .. } => ("size", "take a size and rate from this list"),
+                    NoMode::Unreadable(_) => ("source.device", "it is tried again and again"),
                 };
                 device.reason = format!("{}; now {no}", device.reason);
                 self.world(&format!("{at}.{key}"), no.to_string(), advice);
@@ -225,3 +229,6 @@ impl Resolver<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

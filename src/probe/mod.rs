@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::base::clock::Clock;
 use crate::board::Profile;
-use crate::plan::inventory::{Camera, Inventory};
+use crate::plan::inventory::{Camera, Inventory, Unreadable};
 
 use self::self_test::Command;
 
@@ -54,18 +54,20 @@ impl Probe<'_> {
     pub fn inventory(self) -> Result<Inventory, ProbeError> {
         gst::init().map_err(ProbeError::GStreamer)?;
         let version = gst::version_string();
+        let (cameras, unreadable) = cameras();
         Ok(Inventory {
             provenance: format!("captured by windhover {} with {version}", env!("CARGO_PKG_VERSION")),
             cores: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX)),
-            cameras: cameras(),
+            cameras,
+            unreadable,
             encoders: elements::encoders(&self),
             compatible: self.compatible,
         })
     }
 }
 
-/// The cameras that are there now, in the order of their numbers.
-pub fn cameras() -> Vec<Camera> {
+/// The cameras that are there now, in the order of their numbers, and the nodes that may be cameras and do not answer.
+pub fn cameras() -> (Vec<Camera>, Vec<Unreadable>) {
     v4l2::cameras(&v4l2::Kernel)
 }
 

@@ -15,7 +15,7 @@ struct SimNode {
     card: &'static str,
     formats: Vec<([u8; 4], Vec<SizeOffer>, Vec<RateOffer>)>,
     controls: usize,
-    broken: bool,
+    error: Option<i32>,
 }
 
 #[derive(Default)]
@@ -34,7 +34,10 @@ impl Devices for Sim {
     }
     fn open(&self, node: &Path) -> io::Result<Box<dyn Node>> {
         let (_, found) = self.nodes.iter().find(|(path, _)| Path::new(path) == node).unwrap();
-        if found.broken { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(Box::new(found.clone())) }
+        match found.error {
+            Some(error) => Err(io::Error::from_raw_os_error(error)),
+            None => Ok(Box::new(found.clone())),
+        }
     }
     fn monitored(&self, _: &Path) -> Vec<Mode> {
         self.monitored.clone()
@@ -84,7 +87,7 @@ fn node(caps: u32) -> SimNode {
 
 #[test]
 fn only_what_captures_pictures_counts_in_the_order_of_the_numbers() {
-    let broken = SimNode { broken: true, ..node(CAPTURE) };
+    let gone = SimNode { error: Some(libc::ENODEV), ..node(CAPTURE) };
     let sim = Sim {
         nodes: vec![
             ("/dev/video10", node(CAPTURE)),
@@ -93,12 +96,34 @@ fn only_what_captures_pictures_counts_in_the_order_of_the_numbers() {
             ("/dev/video4", node(CODEC)),
             ("/dev/video5", node(MULTIPLANAR_CODEC)),
             ("/dev/video6", node(OUTPUT)),
-            ("/dev/video7", broken),
+            ("/dev/video7", gone),
         ],
         ..Sim::default()
     };
-    let found: Vec<_> = cameras(&sim).into_iter().map(|c| c.node).collect();
+    let (found, unreadable) = cameras(&sim);
+    let found: Vec<_> = found.into_iter().map(|c| c.node).collect();
     assert_eq!(found, [Path::new("/dev/video2"), Path::new("/dev/video10")]);
+    assert_eq!(unreadable, []);
+}
+
+#[test]
+fn a_node_that_may_not_be_opened_is_kept_with_its_error() {
+    let fails = |error| SimNode { error: Some(error), ..node(CAPTURE) };
+    let sim = Sim {
+        nodes: vec![
+            ("/dev/video0", fails(libc::EACCES)),
+            ("/dev/video1", fails(libc::EBUSY)),
+            ("/dev/video2", fails(libc::ENOENT)),
+            ("/dev/video3", fails(libc::ENOTTY)),
+        ],
+        links: vec![("/dev/v4l/by-id/usb-cam-video-index0", "/dev/video0")],
+        ..Sim::default()
+    };
+    let (found, unreadable) = cameras(&sim);
+    assert_eq!(found, []);
+    let [denied, busy] = &unreadable[..] else { panic!("{unreadable:?}") };
+    assert!(denied.denied && denied.node == Path::new("/dev/video0") && !denied.links.is_empty(), "{denied:?}");
+    assert!(!busy.denied && busy.error.contains("busy"), "{busy:?}");
 }
 
 #[test]
@@ -114,7 +139,7 @@ fn links_belong_to_their_node() {
         ],
         ..Sim::default()
     };
-    let [camera] = &cameras(&sim)[..] else { panic!("one camera") };
+    let [camera] = &cameras(&sim).0[..] else { panic!("one camera") };
     assert_eq!(camera.by_id.as_deref(), Some(Path::new("/dev/v4l/by-id/usb-cam-video-index0")));
     let by_path = "/dev/v4l/by-path/pci-0000:00:14.0-usb-0:1:1.0-video-index0";
     assert_eq!(camera.by_path.as_deref(), Some(Path::new(by_path)));
@@ -135,7 +160,7 @@ fn formats_sizes_and_rates() {
         (*b"H264", vec![exact("1280x720")], vec![]),
     ];
     let sim = Sim { nodes: vec![("/dev/video0", camera)], ..Sim::default() };
-    let modes = &cameras(&sim)[0].modes;
+    let modes = &cameras(&sim).0[0].modes;
     let show = |m: &Mode| {
         let rates: Vec<_> = m.rates.iter().map(ToString::to_string).collect();
         format!("{} {} {}", m.format, m.size, rates.join(" "))
@@ -157,7 +182,7 @@ fn a_driver_that_never_ends_its_lists_stays_bounded() {
     camera.controls = 10_000;
     camera.formats = vec![(*b"YUYV", vec![exact("640x480"); 10_000], vec![rate(30); 10_000])];
     let sim = Sim { nodes: vec![("/dev/video0", camera)], ..Sim::default() };
-    let found = &cameras(&sim)[0];
+    let found = &cameras(&sim).0[0];
     assert_eq!((found.modes.len(), found.controls.len()), (500, 200));
 }
 
@@ -166,13 +191,13 @@ fn a_multi_planar_driver_is_left_to_the_device_monitor() {
     let mode =
         Mode { format: PixelFormat::NV12, size: Size::new(1920, 1080), range: None, rates: vec![FrameRate::whole(30)] };
     let sim = Sim { nodes: vec![("/dev/video0", node(MULTIPLANAR))], monitored: vec![mode.clone()], ..Sim::default() };
-    assert_eq!(cameras(&sim)[0].modes, [mode]);
+    assert_eq!(cameras(&sim).0[0].modes, [mode]);
 }
 
 #[test]
 fn this_machine_can_be_asked() {
     // No camera may be here; whatever is here must not break the walk.
-    for camera in super::cameras() {
+    for camera in super::cameras().0 {
         assert!(camera.node.starts_with("/dev"), "{}", camera.node.display());
     }
 }

@@ -1,20 +1,21 @@
 //! Cameras: what the kernel offers, turned into the inventory's words. The kernel stands behind a trait.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::media::format::{FrameRate, PixelFormat, Size};
-use crate::plan::inventory::{Camera, Control, Mode, SizeRange};
+use crate::plan::inventory::{Camera, Control, Mode, SizeRange, Unreadable};
 
 pub use super::kernel::Kernel;
 
-/// What is asked of the kernel. A node that is gone or broken answers with nothing.
+/// What is asked of the kernel.
 pub trait Devices {
     /// The device nodes, `/dev/video0`.
     fn nodes(&self) -> Vec<PathBuf>;
     /// udev's links in `/dev` and below `/dev/v4l`, each with the node it leads to.
     fn links(&self) -> Vec<(PathBuf, PathBuf)>;
     /// Opens a node.
-    fn open(&self, node: &Path) -> std::io::Result<Box<dyn Node>>;
+    fn open(&self, node: &Path) -> io::Result<Box<dyn Node>>;
     /// What GStreamer's device monitor says of a node that a multi-planar driver serves.
     fn monitored(&self, node: &Path) -> Vec<Mode>;
 }
@@ -22,7 +23,7 @@ pub trait Devices {
 /// An open device node.
 pub trait Node {
     /// VIDIOC_QUERYCAP.
-    fn identity(&self) -> std::io::Result<Identity>;
+    fn identity(&self) -> io::Result<Identity>;
     /// VIDIOC_ENUM_FMT.
     fn formats(&self) -> Vec<[u8; 4]>;
     /// VIDIOC_ENUM_FRAMESIZES.
@@ -88,44 +89,54 @@ const MOST_LINKS: usize = 32;
 const MOST_MODES: usize = 500;
 const MOST_CONTROLS: usize = 200;
 
-/// The cameras among the nodes, in the order of their numbers.
-pub fn cameras(devices: &dyn Devices) -> Vec<Camera> {
+/// The cameras among the nodes, in the order of their numbers, and the nodes that may be cameras and do not answer.
+pub fn cameras(devices: &dyn Devices) -> (Vec<Camera>, Vec<Unreadable>) {
     let mut nodes = devices.nodes();
     nodes.sort_by_key(|node| (number(node), node.clone()));
     nodes.truncate(MOST_NODES);
     let links = devices.links();
-    nodes.iter().filter_map(|node| camera(devices, node, &links)).collect()
+    let (mut cameras, mut unreadable) = (Vec::new(), Vec::new());
+    for node in nodes {
+        let mut own: Vec<PathBuf> = links.iter().filter(|(_, to)| *to == node).map(|(link, _)| link.clone()).collect();
+        own.truncate(MOST_LINKS);
+        match camera(devices, &node, own.clone()) {
+            Ok(found) => cameras.extend(found),
+            Err(e) => {
+                tracing::debug!("{} cannot be asked: {e}", node.display());
+                let (error, denied) = (e.to_string(), e.kind() == io::ErrorKind::PermissionDenied);
+                unreadable.extend((!is_none(&e)).then_some(Unreadable { node, links: own, error, denied }));
+            }
+        }
+    }
+    (cameras, unreadable)
+}
+
+/// True for what was unplugged meanwhile, and for what does not know the question and so is no v4l2 device.
+fn is_none(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENODEV | libc::ENXIO | libc::ENOTTY))
 }
 
 fn number(node: &Path) -> Option<u32> {
     node.to_string_lossy().trim_start_matches(|c: char| !c.is_ascii_digit()).parse().ok()
 }
 
-/// `None` for metadata nodes, codecs (memory to memory), outputs, and nodes that do not answer.
-fn camera(devices: &dyn Devices, node: &Path, links: &[(PathBuf, PathBuf)]) -> Option<Camera> {
-    let open = match devices.open(node) {
-        Ok(open) => open,
-        Err(e) => {
-            tracing::debug!("{} cannot be opened: {e}", node.display());
-            return None;
-        }
-    };
-    let identity = open.identity().ok()?;
+/// `None` for metadata nodes, codecs (memory to memory) and outputs.
+fn camera(devices: &dyn Devices, node: &Path, mut links: Vec<PathBuf>) -> io::Result<Option<Camera>> {
+    let open = devices.open(node)?;
+    let identity = open.identity()?;
     let caps = identity.device_caps;
     if caps & VIDEO_M2M != 0 || caps & (VIDEO_CAPTURE | VIDEO_CAPTURE_MPLANE) == 0 {
-        return None;
+        return Ok(None);
     }
     let modes = if caps & VIDEO_CAPTURE != 0 { modes(&*open) } else { devices.monitored(node) };
     let mut controls = open.controls();
     controls.truncate(MOST_CONTROLS);
-    let mut links: Vec<PathBuf> = links.iter().filter(|(_, to)| to == node).map(|(link, _)| link.clone()).collect();
-    links.truncate(MOST_LINKS);
     let mut take = |kind: &str| {
         let below = Path::new("/dev/v4l").join(kind);
         links.iter().position(|link| link.starts_with(&below)).map(|found| links.remove(found))
     };
     let (by_id, by_path) = (take("by-id"), take("by-path"));
-    Some(Camera {
+    Ok(Some(Camera {
         node: node.to_owned(),
         by_id,
         by_path,
@@ -135,7 +146,7 @@ fn camera(devices: &dyn Devices, node: &Path, links: &[(PathBuf, PathBuf)]) -> O
         bus: identity.bus,
         modes,
         controls,
-    })
+    }))
 }
 
 fn modes(node: &dyn Node) -> Vec<Mode> {
