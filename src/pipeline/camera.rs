@@ -13,7 +13,7 @@ use crate::base::heartbeat::Heartbeat;
 use crate::gst::{Fault, Pipeline};
 use crate::hub::Picture;
 use crate::plan::SourceKind;
-use crate::plan::camera::NoMode;
+use crate::plan::camera::{Ask, NoMode};
 use crate::source::{self, Opened, Wanted};
 
 use super::state::{Limits, Verdict, judge};
@@ -96,10 +96,12 @@ impl Keeper {
         let plan = &self.setup.plan;
         match &plan.source.kind {
             SourceKind::Test => Ok(Opened::Test),
-            SourceKind::V4l2 { device, .. } => match self.setup.find.find(&device.value, plan) {
-                Ok((node, format)) => Ok(Opened::V4l2 { node, format }),
-                Err(no) => Err(no_camera(&no)),
-            },
+            SourceKind::V4l2 { device, wish, .. } => {
+                match self.setup.find.find(&device.value, &Ask::while_running(plan, *wish)) {
+                    Ok((node, format)) => Ok(Opened::V4l2 { node, format }),
+                    Err(no) => Err(no_camera(&no)),
+                }
+            }
             SourceKind::File { paths } => {
                 let path = paths[self.clip % paths.len()].clone();
                 self.clip += 1;

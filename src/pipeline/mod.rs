@@ -22,13 +22,13 @@ use crate::base::shutdown::Shutdown;
 use crate::base::task;
 use crate::hub::{Hub, PictureSlot};
 use crate::media::format::PixelFormat;
-use crate::plan::camera::NoMode;
+use crate::plan::camera::{Ask, NoMode};
 use crate::plan::{DeviceMatch, StreamPlan};
 
 /// Finds a camera again each time it is opened: its number changes when it is plugged in again.
 pub trait FindCamera: Send + Sync {
     /// The node and the pixel format to use now, or why there is none.
-    fn find(&self, device: &DeviceMatch, plan: &StreamPlan) -> Result<(PathBuf, PixelFormat), NoMode>;
+    fn find(&self, device: &DeviceMatch, ask: &Ask) -> Result<(PathBuf, PixelFormat), NoMode>;
 }
 
 /// What a camera needs from the rest of the house.

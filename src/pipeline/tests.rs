@@ -24,7 +24,7 @@ use crate::plan::{Chosen, EncodePlan, SourceKind, SourcePlan};
 struct Finds(NoMode);
 
 impl FindCamera for Finds {
-    fn find(&self, _: &DeviceMatch, _: &StreamPlan) -> Result<(PathBuf, PixelFormat), NoMode> {
+    fn find(&self, _: &DeviceMatch, _: &Ask) -> Result<(PathBuf, PixelFormat), NoMode> {
         Err(self.0.clone())
     }
 }
@@ -100,6 +100,7 @@ fn plan(kind: SourceKind, encoder: &str) -> StreamPlan {
         rate: FrameRate::whole(30),
         encode: Some(EncodePlan {
             element: Chosen { value: encoder.into(), reason: String::new() },
+            works: true,
             codec: Codec::H264,
             bitrate: Bitrate::from_bps(500_000),
             keyframe_frames: 30,

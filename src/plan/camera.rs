@@ -3,10 +3,10 @@
 use std::fmt;
 
 use crate::config::schema::FormatWish;
-use crate::media::format::{FrameRate, PixelFormat, Size};
+use crate::media::format::{Flip, FrameRate, PixelFormat, Size};
 
 use super::inventory::{Camera, Mode, Unreadable};
-use super::{Chosen, DeviceMatch};
+use super::{Chosen, DeviceMatch, StreamPlan};
 
 /// What is asked of a camera.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,6 +21,22 @@ pub struct Ask {
     pub encoder: bool,
     /// True when the picture must be turned, which a stream that is already encoded cannot be.
     pub turned: bool,
+}
+
+impl Ask {
+    /// What is asked of a camera that appears while `plan` runs.
+    pub fn while_running(plan: &StreamPlan, wish: FormatWish) -> Self {
+        let flip = plan.source.flip;
+        Self {
+            // The plan's size is that of the turned picture; the camera is asked for the one before.
+            size: flip.apply(plan.size),
+            rate: plan.rate,
+            // Without an encode, raw pictures would reach nobody.
+            wish: if plan.encode.is_some() { wish } else { FormatWish::H264 },
+            encoder: plan.encode.as_ref().is_some_and(|encode| encode.works),
+            turned: flip != Flip::None,
+        }
+    }
 }
 
 /// A camera that can do what is asked, and the format to ask it for.

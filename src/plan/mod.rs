@@ -126,6 +126,8 @@ pub enum DeviceMatch {
 pub struct EncodePlan {
     /// The GStreamer element, and why this one.
     pub element: Chosen<String>,
+    /// True when it passed its self-test; if none did, this is the best one, which is tried again and again.
+    pub works: bool,
     /// The codec.
     pub codec: Codec,
     /// Target bit rate.

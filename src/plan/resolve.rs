@@ -194,6 +194,7 @@ impl Resolver<'_> {
         let keyframe_frames = (rate.as_f64() * every).round().max(1.0) as u32;
         EncodePlan {
             element: self.encoder.element.clone(),
+            works: self.encoder.works,
             codec: stream.encode.codec,
             bitrate: stream.encode.bitrate,
             keyframe_frames,

@@ -2,7 +2,23 @@
 
 use super::*;
 use crate::config::{Inputs, load};
-use crate::plan::inventory::{Camera, Encoder, SelfTest, Unreadable};
+use crate::plan::inventory::{Camera, Encoder, Mode, SelfTest, Unreadable};
+
+fn camera(n: u32, formats: &[PixelFormat]) -> Camera {
+    let (size, rates) = (Size::new(1280, 720), vec![FrameRate::whole(30)]);
+    let mode = |format: &PixelFormat| Mode { format: *format, size, range: None, rates: rates.clone() };
+    Camera {
+        node: format!("/dev/video{n}").into(),
+        by_id: Some(format!("/dev/v4l/by-id/cam{n}").into()),
+        by_path: Some(format!("/dev/v4l/by-path/port{n}").into()),
+        links: vec![],
+        name: format!("Cam {n}"),
+        driver: "uvcvideo".into(),
+        bus: format!("usb-{n}"),
+        modes: formats.iter().map(mode).collect(),
+        controls: vec![],
+    }
+}
 
 fn inventory(cameras: Vec<Camera>) -> Inventory {
     let test = SelfTest::Passed { first_frame_ms: 20 };
@@ -32,5 +48,36 @@ fn a_camera_that_may_not_be_opened_is_said() {
         assert!(!problems.refuse() && problems.len() == 1, "{source}: {problems}");
         assert!(problems.to_string().contains("/dev/video0: there, but cannot be opened"), "{source}: {problems}");
         assert!(problems.to_string().contains("sudo usermod -aG video $USER"), "{source}: {problems}");
+    }
+}
+
+#[test]
+fn what_a_later_camera_is_asked_for_depends_on_the_encoder() {
+    use PixelFormat::{H264, YUY2};
+    let (encodes, raw) = (camera(0, &[YUY2, H264]), camera(0, &[YUY2]));
+    let works = inventory(vec![]);
+    let none = Inventory { encoders: vec![], ..works.clone() };
+    let (auto, native) = ("", "format = \"h264\"");
+    let table = [
+        (auto, &works, None, &encodes, Some(YUY2)),
+        // No encoder works and no camera is there at the start.
+        (auto, &none, None, &encodes, Some(H264)),
+        (auto, &none, None, &raw, Some(YUY2)),
+        // The camera at the start encodes: there is no encode for the pictures of another one.
+        (auto, &none, Some(&encodes), &encodes, Some(H264)),
+        (auto, &none, Some(&encodes), &raw, None),
+        (native, &works, None, &raw, None),
+    ];
+    for (wish, encoders, before, later, want) in table {
+        let found = Inventory { cameras: before.into_iter().cloned().collect(), ..encoders.clone() };
+        let comma = if wish.is_empty() { "" } else { ", " };
+        let text = format!("[[stream]]\nsource = {{ kind = \"v4l2\"{comma}{wish} }}\n");
+        let stream = plan(&text, &found).plan.streams.remove(0);
+        let SourceKind::V4l2 { device, wish, .. } = &stream.source.kind else { panic!("{stream:?}") };
+        let ask = Ask::while_running(&stream, *wish);
+        let cameras = [later.clone()];
+        let choice = choose_mode(&cameras, &[], &device.value, &ask).map(|choice| choice.format.value);
+        assert!(want.is_some() || matches!(choice, Err(NoMode::Cannot { .. })), "{choice:?}");
+        assert_eq!(choice.ok(), want, "{text} {before:?} {later:?}");
     }
 }
