@@ -126,8 +126,20 @@ fn what_does_not_fit_together() {
             "[http]\nlisten = \"127.0.0.1:8554\"",
             "2:10 http.listen: port 8554 is also the one of rtsp.listen | use another port",
         ),
-        ("[[stream]]\nid = \"a\"\n[[stream]]\nid = \"a\"", "4:6 stream[1].id: the id \"a\" is taken by the stream at "),
-        ("[[stream]]\n[[stream]]", "2:1 stream[1]: only the first stream may be called \"live\""),
+        (
+            "[[stream]]\nid = \"a\"\n[[stream]]\nid = \"a\"\nsource = { kind = \"test\" }",
+            "4:6 stream[1].id: the id \"a\" is taken by the stream at ",
+        ),
+        (
+            "[[stream]]\n[[stream]]\nsource = { kind = \"test\" }",
+            "2:1 stream[1]: only the first stream may be called \"live\"",
+        ),
+        (
+            "[[stream]]\n[[stream]]\nid = \"b\"",
+            "2:1 stream[1].source.device: the stream \"live\" uses the same camera | name another device for one of them, \
+             or write kind = \"test\"",
+        ),
+        ("[[stream]]\n[[stream]]\nid = \"b\"\nsource = { kind = \"csi\" }", "4:19 stream[1].source.kind: \"csi\" "),
         ("stream = []", "1:10 stream: expected 1 to 16 of [[stream]], found 0 | "),
         ("[stream]\nid = \"a\"", "1:1 stream: expected tables headed [[stream]], found a table | write [[stream]]"),
         (

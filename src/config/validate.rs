@@ -7,7 +7,7 @@ use crate::media::format::Flip;
 
 use super::problem::{Problem, Problems};
 use super::reader::Origins;
-use super::schema::{FormatWish, Settings, SourceKind, Stream};
+use super::schema::{Device, FormatWish, Settings, SourceKind, Stream};
 
 struct Check<'a> {
     origins: &'a Origins,
@@ -59,6 +59,7 @@ pub(crate) fn validate(settings: &Settings, origins: &Origins, problems: &mut Pr
         one_stream(stream, &format!("stream[{n}]"), &mut check);
     }
     names(s, &mut check);
+    cameras(s, &mut check);
 }
 
 fn listeners(s: &Settings, check: &mut Check<'_>) {
@@ -139,5 +140,29 @@ fn names(s: &Settings, check: &mut Check<'_>) {
             let message = format!("the id \"{}\" is taken by the stream at {place}", stream.id);
             check.problem(&key, message, "give it another id");
         }
+    }
+}
+
+/// A v4l2 device delivers to one pipeline only. "auto" counts as a camera, so that the answer does not depend on what is
+/// plugged in; one camera under two names is found when the Plan is made.
+fn cameras(s: &Settings, check: &mut Check<'_>) {
+    let device = |stream: &Stream| match stream.source.kind {
+        SourceKind::V4l2 | SourceKind::Auto => Some(stream.source.device.clone().unwrap_or(Device::Auto)),
+        SourceKind::Test | SourceKind::File => None,
+    };
+    // A source that could not be read stands as "auto" here.
+    let unread = |n: usize, check: &Check<'_>| {
+        let at = format!("stream[{n}].source");
+        check.problems.iter().any(|p| p.key.starts_with(&at))
+    };
+    for (n, stream) in s.stream.iter().enumerate() {
+        let same = |earlier: &Stream| device(earlier).is_some_and(|own| Some(own) == device(stream));
+        let Some(first) = s.stream[..n].iter().position(same) else { continue };
+        if unread(first, check) || unread(n, check) {
+            continue;
+        }
+        let message = format!("the stream \"{}\" uses the same camera", s.stream[first].id);
+        let advice = "name another device for one of them, or write kind = \"test\" for a test picture";
+        check.problem(&format!("stream[{n}].source.device"), message, advice);
     }
 }

@@ -1,5 +1,8 @@
 //! Wishes, facts and findings become the Plan. Pure.
 
+use std::path::{Path, PathBuf};
+
+use crate::base::id::StreamId;
 use crate::board::{Board, detect};
 use crate::config::Config;
 use crate::config::problem::{Problem, Problems};
@@ -42,9 +45,8 @@ pub fn board(config: &Config, compatible: &[String]) -> (Board, Problems) {
 pub fn resolve(config: &Config, board: &Board, inventory: &Inventory) -> Resolution {
     let s = &config.settings;
     let encoder = encoder::choose(&board.profile, &inventory.encoders);
-    let mut one = Resolver { config, board, inventory, encoder, problems: Problems::default() };
+    let mut one = Resolver { config, board, inventory, encoder, taken: Vec::new(), problems: Problems::default() };
     let streams: Vec<_> = s.stream.iter().enumerate().map(|(n, stream)| one.stream(stream, n)).collect();
-    one.shared_cameras(&streams);
     let stores = streams.iter().any(|stream| stream.record.is_some() || stream.snapshot.is_some());
     let storage = stores.then(|| StoragePlan {
         path: config.storage_path().to_owned(),
@@ -68,6 +70,8 @@ struct Resolver<'a> {
     board: &'a Board,
     inventory: &'a Inventory,
     encoder: EncoderChoice,
+    /// The cameras in use, each with the stream that has it.
+    taken: Vec<(PathBuf, StreamId)>,
     problems: Problems,
 }
 
@@ -163,7 +167,10 @@ impl Resolver<'_> {
             Ok(choice) => {
                 device.reason =
                     format!("{}; now {} ({})", device.reason, choice.camera.node.display(), choice.camera.name);
-                Some(choice.format)
+                let node = choice.camera.node.clone();
+                let format = choice.format;
+                self.taken(&node, stream, at);
+                Some(format)
             }
             Err(no) => {
                 let (key, advice) = match &no {
@@ -212,21 +219,15 @@ impl Resolver<'_> {
         (stream.snapshot.enabled && !native).then(|| SnapshotPlan { every: stream.snapshot.every.get() })
     }
 
-    /// A v4l2 device delivers to one pipeline only.
-    fn shared_cameras(&mut self, streams: &[StreamPlan]) {
-        let device = |stream: &StreamPlan| match &stream.source.kind {
-            SourceKind::V4l2 { device, .. } => Some(device.value.clone()),
-            _ => None,
-        };
-        for (n, stream) in streams.iter().enumerate() {
-            let Some(own) = device(stream) else { continue };
-            if let Some(first) = streams[..n].iter().find(|earlier| device(earlier).as_ref() == Some(&own)) {
-                let key = format!("stream[{n}].source.device");
-                let place = self.config.origins.place(&key);
-                let message = format!("the stream \"{}\" uses the same camera", first.id);
-                let advice = "name another device for one of them";
-                self.problems.push(Problem::config(place, key, message).advise(advice));
+    /// A v4l2 device delivers to one pipeline only. The same name twice is a problem of the configuration; two names of
+    /// one camera are one of the world, because only looking at it tells.
+    fn taken(&mut self, node: &Path, stream: &schema::Stream, at: &str) {
+        match self.taken.iter().find(|(taken, _)| taken == node).map(|(_, first)| first.clone()) {
+            Some(first) => {
+                let message = format!("the stream \"{first}\" uses the same camera: {}", node.display());
+                self.world(&format!("{at}.source.device"), message, "name another device for one of them");
             }
+            None => self.taken.push((node.to_owned(), stream.id.clone())),
         }
     }
 }

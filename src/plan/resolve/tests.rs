@@ -81,3 +81,28 @@ fn what_a_later_camera_is_asked_for_depends_on_the_encoder() {
         assert_eq!(choice.ok(), want, "{text} {before:?} {later:?}");
     }
 }
+#[test]
+fn whether_run_refuses_does_not_depend_on_what_is_plugged_in() {
+    let device = |device: &str| format!("source = {{ kind = \"v4l2\", device = \"{device}\" }}");
+    let (node, link) = (device("/dev/video0"), device("/dev/v4l/by-id/cam0"));
+    let (auto, test) = (device("auto"), "source = { kind = \"test\" }".to_owned());
+    let table = [
+        ("", "", true, true),
+        ("", &auto, true, true),
+        (&auto, &auto, true, true),
+        (&node, &node, true, true),
+        // One camera by two names: only looking at it tells.
+        (&node, &link, false, true),
+        (&node, &auto, false, true),
+        (&node, &device("/dev/video1"), false, false),
+        ("", &test, false, false),
+    ];
+    let raw = [PixelFormat::YUY2];
+    for (one, two, refused, shared) in table {
+        let text = format!("[[stream]]\nid = \"a\"\n{one}\n[[stream]]\nid = \"b\"\n{two}\n");
+        let bare = plan(&text, &inventory(vec![]));
+        let seen = plan(&text, &inventory(vec![camera(0, &raw), camera(1, &raw)]));
+        assert_eq!((bare.problems.refuse(), seen.problems.refuse()), (refused, refused), "{text}\n{}", seen.problems);
+        assert_eq!(seen.problems.to_string().contains("the same camera"), shared, "{text}\n{}", seen.problems);
+    }
+}
