@@ -39,6 +39,8 @@ pub(super) struct CheckArgs {
 struct Answer<'a> {
     plan: &'a Plan,
     problems: &'a Problems,
+    /// Problems beyond the first 200.
+    not_shown: usize,
 }
 
 pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
@@ -56,13 +58,13 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
         problems.add_unless_known(world::problems(&config, &resolution.plan));
     }
     if args.json {
-        let answer = Answer { plan: &resolution.plan, problems: &problems };
+        let answer = Answer { plan: &resolution.plan, problems: &problems, not_shown: problems.not_shown() };
         say(&format!("{}\n", serde_json::to_string_pretty(&answer).expect("a Plan is plain data")));
     } else if problems.is_empty() {
         say(&plan::text(&resolution.plan));
     } else {
         say(&format!("{problems}\n"));
-        complain(&format!("{} found", count(problems.len())));
+        complain(&format!("{} found", count(problems.len() + problems.not_shown())));
     }
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CONFIG) })
 }

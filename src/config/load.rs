@@ -1,13 +1,15 @@
 //! From files and environment to one configuration, and every problem in them at once.
 
-use std::io::Read as _;
+use std::collections::BTreeSet;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
 use super::environment::{self, Environment};
 use super::problem::{Place, Problem, Problems};
-use super::reader::{From, Origins, Reader, place_in};
+use super::reader::{From, Origins, Reader, Text};
 use super::schema::Settings;
 use super::validate::validate;
 
@@ -73,7 +75,7 @@ pub fn load(inputs: &Inputs) -> (Config, Problems) {
                 read_document(path, &text, &mut settings, &mut origins, &mut problems);
                 files.push(path.clone());
             }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && inputs.named.is_none() => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound && inputs.named.is_none() => {}
             Err(e) => {
                 let place = Place::File { path: path.clone(), line: 0, column: 0 };
                 problems.push(Problem::config(place, "", format!("cannot be read: {e}")));
@@ -89,31 +91,39 @@ pub fn load(inputs: &Inputs) -> (Config, Problems) {
     (config, problems)
 }
 
-fn read_file(path: &Path) -> std::io::Result<String> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(std::io::Error::other("larger than 1 MiB, which no configuration is"));
+fn read_file(path: &Path) -> io::Result<String> {
+    // Opening a pipe waits for its writer, which may never come.
+    let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file (a directory, a pipe or a device)"));
     }
-    String::from_utf8(bytes).map_err(|_| std::io::Error::other("not UTF-8 text"))
+    let mut bytes = Vec::new();
+    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(io::Error::other("larger than 1 MiB, which no configuration is"));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::other("not UTF-8 text"))
 }
 
 fn read_document(path: &Path, text: &str, settings: &mut Settings, origins: &mut Origins, problems: &mut Problems) {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut broken_lines = Vec::new();
+    let text = Text::new(path, text);
+    let start = |e: &toml::de::Error| e.span().map_or(0, |span| span.start);
     for e in &errors {
-        let place = place_in(path, text, e.span().map_or(0, |span| span.start));
-        if let Place::File { line, .. } = &place {
-            broken_lines.push(*line);
+        if problems.is_full() {
+            problems.count();
+            continue;
         }
-        problems.push(Problem::config(place, "", format!("not valid TOML: {}", e.message().trim())));
+        let message = format!("not valid TOML: {}", e.message().trim());
+        problems.push(Problem::config(text.place(start(e)), "", message));
     }
+    let broken_lines: BTreeSet<usize> = errors.iter().map(|e| text.line(start(e))).collect();
     let mut found = Problems::default();
-    let mut reader = Reader::new(From::File(path.to_owned(), text), origins, &mut found);
+    let mut reader = Reader::new(From::File(&text), origins, &mut found);
     reader.table(settings, document.get_ref(), "");
     // What the parser guessed on a line it could not read is no statement of the operator.
     found.retain(|p| !matches!(&p.place, Place::File { line, .. } if broken_lines.contains(line)));
-    found.into_iter().for_each(|p| problems.push(p));
+    problems.append(found);
 }
 
 fn directories(env: &Environment) -> Directories {

@@ -104,24 +104,49 @@ impl fmt::Display for Problem {
 /// Everything that is wrong. Prints one problem after the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    list: Vec<Problem>,
+    #[serde(skip)]
+    not_shown: usize,
+}
 
 /// More than this is noise: a file of another kind, not a slip.
 const MOST: usize = 200;
 
 impl Problems {
-    /// Adds one. After 200 the rest is dropped: nobody reads on, and memory stays bounded.
+    /// Adds one. After 200 the rest is only counted: nobody reads on, and memory stays bounded.
     pub fn push(&mut self, problem: Problem) {
-        if self.0.len() < MOST {
-            self.0.push(problem);
-        }
+        if self.is_full() { self.count() } else { self.list.push(problem) }
+    }
+
+    /// True when one more would not be shown: then nobody need work out what to say of it.
+    pub(crate) fn is_full(&self) -> bool {
+        self.list.len() >= MOST
+    }
+
+    /// Counts one that is not shown.
+    pub(crate) fn count(&mut self) {
+        self.not_shown += 1;
+    }
+
+    /// Adds all of `more`.
+    pub(crate) fn append(&mut self, more: Problems) {
+        self.not_shown += more.not_shown;
+        more.list.into_iter().for_each(|problem| self.push(problem));
+    }
+
+    /// How many were only counted.
+    pub fn not_shown(&self) -> usize {
+        self.not_shown
     }
 
     /// Adds those of `more` whose key has no problem of the configuration: a value that could not be read was replaced by
     /// its default, and what the world says about that default would only mislead.
     pub fn add_unless_known(&mut self, more: Problems) {
-        let misread: Vec<String> = self.0.iter().filter(|p| p.class == Class::Config).map(|p| p.key.clone()).collect();
-        for problem in more.0 {
+        let misread: Vec<String> =
+            self.list.iter().filter(|p| p.class == Class::Config).map(|p| p.key.clone()).collect();
+        self.not_shown += more.not_shown;
+        for problem in more.list {
             if problem.key.is_empty() || !misread.contains(&problem.key) {
                 self.push(problem);
             }
@@ -130,32 +155,32 @@ impl Problems {
 
     /// True when nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
-    /// How many.
+    /// How many are shown.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
 
     /// One after the other.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
-        self.0.iter()
+        self.list.iter()
     }
 
     /// In the order in which a person walks through them: file by file, line by line, then the environment.
     pub(crate) fn sort_by_place(&mut self) {
-        self.0.sort_by(|a, b| a.place.cmp(&b.place));
+        self.list.sort_by(|a, b| a.place.cmp(&b.place));
     }
 
     /// Keeps those that `keep` accepts.
     pub fn retain(&mut self, keep: impl FnMut(&Problem) -> bool) {
-        self.0.retain(keep);
+        self.list.retain(keep);
     }
 
     /// True when any problem is one of the configuration itself, so that `run` must refuse.
     pub fn refuse(&self) -> bool {
-        self.0.iter().any(|p| p.class == Class::Config)
+        self.list.iter().any(|p| p.class == Class::Config)
     }
 }
 
@@ -163,19 +188,22 @@ impl IntoIterator for Problems {
     type Item = Problem;
     type IntoIter = std::vec::IntoIter<Problem>;
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.list.into_iter()
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, problem) in self.0.iter().enumerate() {
+        for (n, problem) in self.list.iter().enumerate() {
             if n > 0 {
                 f.write_str("\n")?;
             }
             problem.fmt(f)?;
         }
-        Ok(())
+        match self.not_shown {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more, which are not shown"),
+        }
     }
 }
 
@@ -192,6 +220,20 @@ mod tests {
         let want = "/etc/w.toml:3:5: rtsp.listn: unknown key\n    did you mean listen?\nthis machine: no camera";
         assert_eq!(all.to_string(), want);
         assert!(all.refuse());
+    }
+
+    #[test]
+    fn after_200_the_rest_is_counted() {
+        let (mut all, mut more) = (Problems::default(), Problems::default());
+        for n in 0..150 {
+            all.push(Problem::config(Place::Machine, "", format!("one {n}")));
+            more.push(Problem::config(Place::Machine, "", format!("two {n}")));
+        }
+        all.append(more.clone());
+        all.add_unless_known(more);
+        all.count();
+        assert_eq!((all.len(), all.not_shown()), (200, 251));
+        assert!(all.to_string().ends_with("two 49\nand 251 more, which are not shown"), "{all}");
     }
 
     #[test]

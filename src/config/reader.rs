@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -50,10 +50,37 @@ impl Origins {
     }
 }
 
+/// A file and its text, with the beginnings of its lines: each place is found without walking through the text again.
+pub(crate) struct Text<'a> {
+    path: &'a Path,
+    text: &'a str,
+    lines: Vec<usize>,
+}
+
+impl<'a> Text<'a> {
+    pub(crate) fn new(path: &'a Path, text: &'a str) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(end, _)| end + 1)).collect();
+        Self { path, text, lines }
+    }
+
+    /// The line of byte `offset`, from 1.
+    pub(crate) fn line(&self, offset: usize) -> usize {
+        self.lines.partition_point(|begin| *begin <= offset)
+    }
+
+    /// The place of byte `offset`.
+    pub(crate) fn place(&self, offset: usize) -> Place {
+        let offset = if self.text.is_char_boundary(offset) { offset } else { self.text.len() };
+        let line = self.line(offset);
+        let column = self.text[self.lines[line - 1]..offset].chars().count() + 1;
+        Place::File { path: self.path.to_owned(), line, column }
+    }
+}
+
 /// Where the document being read comes from.
 pub(crate) enum From<'a> {
-    /// A file and its text.
-    File(PathBuf, &'a str),
+    /// A file.
+    File(&'a Text<'a>),
     /// One environment variable: every value is text, numbers and booleans too.
     Variable(&'a str),
 }
@@ -73,14 +100,18 @@ impl<'a> Reader<'a> {
     /// Where `span` of the document is.
     pub(crate) fn place(&self, span: Range<usize>) -> Place {
         match &self.from {
-            From::File(path, text) => place_in(path, text, span.start),
+            From::File(text) => text.place(span.start),
             From::Variable(name) => Place::Variable((*name).to_owned()),
         }
     }
 
     /// Reports a problem at `span`.
     pub(crate) fn problem(&mut self, span: Range<usize>, key: &str, message: impl Into<String>, advice: &str) {
-        self.problems.push(Problem::config(self.place(span), key, message).advise(advice));
+        if self.problems.is_full() {
+            return self.problems.count();
+        }
+        let place = self.place(span);
+        self.problems.push(Problem::config(place, key, message).advise(advice));
     }
 
     /// Reads one value.
@@ -153,6 +184,9 @@ impl<'a> Reader<'a> {
         value: &Spanned<DeValue<'_>>,
         path: &str,
     ) {
+        if self.problems.is_full() {
+            return self.problems.count();
+        }
         let plain = without_indexes(path);
         // A table known from another system is reported key by key: each has its own new name.
         if let Some(table) = value.get_ref().as_table() {
@@ -170,14 +204,6 @@ impl<'a> Reader<'a> {
         }
         self.problem(key.span(), path, "unknown key", &nearest(siblings, key.get_ref()));
     }
-}
-
-/// The place of byte `offset` in `text`.
-pub(crate) fn place_in(path: &Path, text: &str, offset: usize) -> Place {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-    Place::File { path: path.to_owned(), line, column }
 }
 
 /// A value in words for an error: its kind, and the value itself where it is short.
