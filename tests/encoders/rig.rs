@@ -28,6 +28,7 @@ impl Rig {
     pub(crate) fn start(element: &str, keyframe_frames: u32) -> Result<Self, Error> {
         let plan = EncodePlan {
             element: Chosen { value: element.into(), reason: String::new() },
+            works: true,
             codec: Codec::H264,
             bitrate: Bitrate::from_bps(2_000_000),
             keyframe_frames,
