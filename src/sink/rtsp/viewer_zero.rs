@@ -9,6 +9,7 @@
 
 use gst::glib;
 use gst::glib::translate::{FromGlibPtrFull, ToGlibPtr};
+use gst::prelude::*;
 use gst_rtsp_server::prelude::*;
 
 use super::Error;
@@ -23,11 +24,21 @@ pub(super) fn admit(
     let stream = media.stream(0).ok_or(Error::Media("finding the media's stream"))?;
     open_udp(&stream)?;
     let transport = tcp_transport(&stream)?;
-    let take = move |buffer: &gst::Buffer, _channel| {
-        packet(buffer);
+    // The word that a packet is sent must come from whoever sends for the library. Its sending thread handles one packet,
+    // RTCP first, and then sleeps until a new one comes or one is sent. Where both waited, the RTP packet would stay, and
+    // its branch holds but one: everything stood still, for UDP viewers too, until a TCP viewer came.
+    let (rtp, rtcp) = (transport.downgrade(), transport.downgrade());
+    let sent = |transport: &glib::WeakRef<gst_rtsp_server::RTSPStreamTransport>| {
+        if let Some(transport) = transport.upgrade() {
+            transport.message_sent();
+        }
         true
     };
-    transport.set_callbacks(take, |_, _| true);
+    let take = move |buffer: &gst::Buffer, _channel| {
+        packet(buffer);
+        sent(&rtp)
+    };
+    transport.set_callbacks(take, move |_, _| sent(&rtcp));
     if !complete_pipeline(media, &transport) {
         return Err(Error::Media("completing the pipeline"));
     }
