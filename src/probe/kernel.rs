@@ -11,7 +11,7 @@ use v4l::v4l_sys::{V4L2_CTRL_FLAG_DISABLED, V4L2_CTRL_FLAG_NEXT_CTRL, v4l2_capab
 use v4l::v4l2::vidioc::{_IOC_TYPE, VIDIOC_QUERY_EXT_CTRL, VIDIOC_QUERYCAP};
 use v4l::video::Capture;
 
-use crate::media::format::{FrameRate, Size};
+use crate::media::format::Size;
 use crate::plan::inventory::{Control, Mode, SizeRange};
 
 use super::v4l2::{Devices, Identity, Node, RateOffer, SizeOffer};
@@ -72,9 +72,9 @@ impl Node for Open {
         sizes.into_iter().map(|offer| size_offer(&offer.size)).collect()
     }
 
-    fn rates(&self, format: [u8; 4], size: Size) -> Vec<RateOffer> {
+    fn rates(&self, format: [u8; 4], size: Size) -> Vec<Option<RateOffer>> {
         let offers = self.0.enum_frameintervals(FourCC::new(&format), size.width, size.height);
-        offers.unwrap_or_default().iter().filter_map(|offer| rate_offer(&offer.interval)).collect()
+        offers.unwrap_or_default().iter().map(|offer| rate_offer(&offer.interval)).collect()
     }
 
     // Not Device::query_controls: it panics on a type of control that it does not know, and vivid has such.
@@ -116,15 +116,10 @@ fn size_offer(offer: &FrameSizeEnum) -> SizeOffer {
 
 /// The driver counts seconds per frame; the shortest interval is the highest rate.
 fn rate_offer(offer: &FrameIntervalEnum) -> Option<RateOffer> {
-    let rate = |interval: &v4l::Fraction| FrameRate::new(interval.denominator, interval.numerator);
+    let rate = |interval: &v4l::Fraction| (interval.denominator, interval.numerator);
     match offer {
-        FrameIntervalEnum::Discrete(one) => rate(one).map(RateOffer::Exact),
-        FrameIntervalEnum::Stepwise(many) => {
-            // Limits out of our range (1 to 240) are taken as the ends of it.
-            let slowest = rate(&many.max).unwrap_or(FrameRate::whole(1));
-            let fastest = rate(&many.min).unwrap_or(FrameRate::whole(240));
-            Some(RateOffer::Range { slowest, fastest })
-        }
+        FrameIntervalEnum::Discrete(one) => RateOffer::exact(one.denominator, one.numerator),
+        FrameIntervalEnum::Stepwise(many) => RateOffer::range(rate(&many.max), rate(&many.min)),
     }
 }
 
@@ -159,6 +154,7 @@ fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::format::FrameRate;
     use v4l::frameinterval::Stepwise;
 
     #[test]
@@ -184,5 +180,12 @@ mod tests {
         assert_eq!(ends(range(fraction(1, 60), fraction(1, 1))), (1.0, 60.0));
         assert_eq!(ends(range(fraction(1, u32::MAX), fraction(u32::MAX, 1))), (1.0, 240.0));
         assert!(rate_offer(&FrameIntervalEnum::Discrete(fraction(0, 0))).is_none());
+        assert!(rate_offer(&FrameIntervalEnum::Discrete(fraction(1, 500))).is_none());
+        // Wholly above and wholly below the rates that we know.
+        let outside = [(fraction(1, 500), fraction(1, 300)), (fraction(3, 1), fraction(10, 1))];
+        for (min, max) in outside {
+            let offer = FrameIntervalEnum::Stepwise(Stepwise { min, max, step: fraction(1, 1) });
+            assert!(rate_offer(&offer).is_none(), "{offer:?}");
+        }
     }
 }

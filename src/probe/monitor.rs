@@ -5,8 +5,10 @@ use std::path::Path;
 
 use gst::prelude::*;
 
-use crate::media::format::{FrameRate, PixelFormat, Size};
+use crate::media::format::{PixelFormat, Size};
 use crate::plan::inventory::Mode;
+
+use super::v4l2::RateOffer;
 
 /// More structures than any camera has: a bound against broken drivers.
 const MOST: usize = 500;
@@ -32,7 +34,7 @@ fn path_of(device: &gst::Device) -> Option<String> {
 
 fn modes_of(caps: &gst::StructureRef) -> Vec<Mode> {
     let Some((width, height)) = fixed(caps, "width").zip(fixed(caps, "height")) else { return Vec::new() };
-    let rates = rates(caps);
+    let Some(rates) = super::v4l2::rates(&offers(caps)) else { return Vec::new() };
     let mode = |format| Mode { format, size: Size::new(width, height), range: None, rates: rates.clone() };
     formats(caps).into_iter().map(mode).collect()
 }
@@ -44,15 +46,19 @@ fn fixed(caps: &gst::StructureRef, field: &str) -> Option<u32> {
     one.or_else(most).and_then(|n| u32::try_from(n).ok())
 }
 
-fn rates(caps: &gst::StructureRef) -> Vec<FrameRate> {
-    let rate = |f: gst::Fraction| FrameRate::new(u32::try_from(f.numer()).ok()?, u32::try_from(f.denom()).ok()?);
-    let one = caps.get::<gst::Fraction>("framerate").ok().map(|f| vec![f]);
-    let list = || {
-        let list = caps.get::<gst::List>("framerate").ok()?;
-        Some(list.iter().filter_map(|value| value.get::<gst::Fraction>().ok()).collect())
-    };
-    let range = || caps.get::<gst::FractionRange>("framerate").ok().map(|range| vec![range.max()]);
-    one.or_else(list).or_else(range).unwrap_or_default().into_iter().filter_map(rate).collect()
+fn offers(caps: &gst::StructureRef) -> Vec<Option<RateOffer>> {
+    let parts = |f: gst::Fraction| Some((u32::try_from(f.numer()).ok()?, u32::try_from(f.denom()).ok()?));
+    let exact = |f: gst::Fraction| parts(f).and_then(|(num, den)| RateOffer::exact(num, den));
+    if let Ok(one) = caps.get::<gst::Fraction>("framerate") {
+        return vec![exact(one)];
+    }
+    if let Ok(list) = caps.get::<gst::List>("framerate") {
+        return list.iter().filter_map(|value| value.get::<gst::Fraction>().ok()).map(exact).collect();
+    }
+    // The least and the most that GStreamer can write are how it says that any rate will do.
+    let range = caps.get::<gst::FractionRange>("framerate").ok();
+    let ends = |range: gst::FractionRange| RateOffer::range(parts(range.min())?, parts(range.max())?);
+    range.map(ends).into_iter().collect()
 }
 
 fn formats(caps: &gst::StructureRef) -> Vec<PixelFormat> {
@@ -90,7 +96,13 @@ mod tests {
                 "video/x-raw,format={NV12,UYVY,P010_10LE},width=640,height=480,framerate={30/1,15/1}",
                 "NV12 640x480 [30, 15] UYVY 640x480 [30, 15]",
             ),
-            ("image/jpeg,width=1920,height=1080,framerate=[1/1,60/1]", "MJPEG 1920x1080 [60]"),
+            (
+                "image/jpeg,width=1920,height=1080,framerate=[1/1,60/1]",
+                "MJPEG 1920x1080 [60, 50, 30, 25, 24, 20, 15, 10, 5, 1]",
+            ),
+            ("video/x-raw,format=NV12,width=640,height=480", "NV12 640x480 []"),
+            ("video/x-raw,format=NV12,width=640,height=480,framerate={300/1,500/1}", ""),
+            ("video/x-raw,format=NV12,width=640,height=480,framerate=[0/1,1/2]", ""),
             ("video/x-raw,format=NV12,width=[16,4096],height=[16,2160],framerate=30/1", "NV12 4096x2160 [30]"),
             ("video/x-vp8,width=640,height=480", ""),
             ("video/x-raw,format=NV12", ""),

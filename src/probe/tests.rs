@@ -7,13 +7,16 @@ use super::v4l2::{Devices, Identity, Node, RateOffer, SizeOffer, cameras};
 use crate::media::format::{FrameRate, PixelFormat, Size};
 use crate::plan::inventory::{Control, Mode, SizeRange};
 
+/// A pixel format with its sizes and rates.
+type Format = ([u8; 4], Vec<SizeOffer>, Vec<Option<RateOffer>>);
+
 /// A node as a driver describes it. Constructed after the answers of uvcvideo, vivid and a Raspberry Pi's drivers as the
 /// kernel documentation describes them; not captured.
 #[derive(Clone, Default)]
 struct SimNode {
     caps: u32,
     card: &'static str,
-    formats: Vec<([u8; 4], Vec<SizeOffer>, Vec<RateOffer>)>,
+    formats: Vec<Format>,
     controls: usize,
     error: Option<i32>,
 }
@@ -55,7 +58,7 @@ impl Node for SimNode {
     fn sizes(&self, format: [u8; 4]) -> Vec<SizeOffer> {
         self.formats.iter().filter(|(code, ..)| *code == format).flat_map(|(_, sizes, _)| sizes.clone()).collect()
     }
-    fn rates(&self, format: [u8; 4], _: Size) -> Vec<RateOffer> {
+    fn rates(&self, format: [u8; 4], _: Size) -> Vec<Option<RateOffer>> {
         self.formats.iter().filter(|(code, ..)| *code == format).flat_map(|(_, _, rates)| rates.clone()).collect()
     }
     fn controls(&self) -> Vec<Control> {
@@ -76,8 +79,8 @@ fn exact(size: &str) -> SizeOffer {
     SizeOffer::Exact(size.parse().unwrap())
 }
 
-fn rate(fps: u32) -> RateOffer {
-    RateOffer::Exact(FrameRate::whole(fps))
+fn rate(fps: u32) -> Option<RateOffer> {
+    RateOffer::exact(fps, 1)
 }
 
 fn node(caps: u32) -> SimNode {
@@ -155,9 +158,12 @@ fn formats_sizes_and_rates() {
     let mut camera = node(CAPTURE);
     camera.formats = vec![
         (*b"MJPG", vec![exact("1920x1080"), exact("1280x720")], vec![rate(15), rate(30), rate(30)]),
-        (*b"NV12", sizes, vec![all]),
+        (*b"NV12", sizes, vec![Some(all)]),
         (*b"pRAA", vec![exact("640x480")], vec![rate(30)]),
         (*b"H264", vec![exact("1280x720")], vec![]),
+        // Too fast for us is not the same as not said, which fits every rate.
+        (*b"YUYV", vec![exact("320x240")], vec![rate(300), rate(500)]),
+        (*b"UYVY", vec![exact("320x240")], vec![rate(300), rate(200)]),
     ];
     let sim = Sim { nodes: vec![("/dev/video0", camera)], ..Sim::default() };
     let modes = &cameras(&sim).0[0].modes;
@@ -170,6 +176,7 @@ fn formats_sizes_and_rates() {
         "MJPEG 1280x720 30 15",
         "NV12 2592x1944 90000/1001 60 50 30 25 24 20 15 10 5 1",
         "H264 1280x720 ",
+        "UYVY 320x240 200",
     ];
     assert_eq!(modes.iter().map(show).collect::<Vec<_>>(), want);
     assert_eq!(modes[2].range, Some(range));

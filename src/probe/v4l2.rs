@@ -28,8 +28,8 @@ pub trait Node {
     fn formats(&self) -> Vec<[u8; 4]>;
     /// VIDIOC_ENUM_FRAMESIZES.
     fn sizes(&self, format: [u8; 4]) -> Vec<SizeOffer>;
-    /// VIDIOC_ENUM_FRAMEINTERVALS.
-    fn rates(&self, format: [u8; 4], size: Size) -> Vec<RateOffer>;
+    /// VIDIOC_ENUM_FRAMEINTERVALS; `None` for an answer outside of the rates that we know.
+    fn rates(&self, format: [u8; 4], size: Size) -> Vec<Option<RateOffer>>;
     /// VIDIOC_QUERY_EXT_CTRL.
     fn controls(&self) -> Vec<Control>;
 }
@@ -73,6 +73,24 @@ pub enum RateOffer {
         /// The highest rate.
         fastest: FrameRate,
     },
+}
+
+impl RateOffer {
+    /// One rate, as a fraction of frames per second; `None` unless it is from 1 to 240.
+    pub(super) fn exact(num: u32, den: u32) -> Option<Self> {
+        FrameRate::new(num, den).map(Self::Exact)
+    }
+
+    /// A range of them. Ends out of ours (1 to 240) are taken as its ends: some drivers write limits that mean "anything".
+    /// `None` when all of it is outside.
+    pub(super) fn range(slowest: (u32, u32), fastest: (u32, u32)) -> Option<Self> {
+        let fps = |(num, den)| f64::from(num) / f64::from(den);
+        if fps(slowest) > 240.0 || fps(fastest) < 1.0 {
+            return None;
+        }
+        let rate = |(num, den), end| FrameRate::new(num, den).unwrap_or(FrameRate::whole(end));
+        Some(Self::Range { slowest: rate(slowest, 1), fastest: rate(fastest, 240) })
+    }
 }
 
 // Bits of device_caps, linux/videodev2.h.
@@ -158,22 +176,28 @@ fn modes(node: &dyn Node) -> Vec<Mode> {
                 SizeOffer::Exact(size) => (size, None),
                 SizeOffer::Range { largest, range } => (largest, Some(range)),
             };
-            if all.len() < MOST_MODES {
-                all.push(Mode { format, size, range, rates: rates(&node.rates(code, size)) });
+            if all.len() < MOST_MODES
+                && let Some(rates) = rates(&node.rates(code, size))
+            {
+                all.push(Mode { format, size, range, rates });
             }
         }
     }
     all
 }
 
-fn rates(offers: &[RateOffer]) -> Vec<FrameRate> {
+/// Empty where the driver lists none, which fits every rate; `None` where it lists only what we cannot take.
+pub(super) fn rates(offers: &[Option<RateOffer>]) -> Option<Vec<FrameRate>> {
+    if !offers.is_empty() && offers.iter().all(Option::is_none) {
+        return None;
+    }
     let mut all: Vec<FrameRate> = Vec::new();
     let mut add = |rate: FrameRate| {
         if !all.iter().any(|known| known.same(rate)) && all.len() < 64 {
             all.push(rate);
         }
     };
-    for offer in offers {
+    for offer in offers.iter().flatten() {
         match offer {
             RateOffer::Exact(rate) => add(*rate),
             RateOffer::Range { slowest, fastest } => {
@@ -184,7 +208,7 @@ fn rates(offers: &[RateOffer]) -> Vec<FrameRate> {
         }
     }
     all.sort_by(|a, b| b.as_f64().total_cmp(&a.as_f64()));
-    all
+    Some(all)
 }
 
 /// The formats that the source can take; linux/videodev2.h.
