@@ -117,8 +117,8 @@ section! {
         id: StreamId = "\"live\"",
         /// Where the pictures come from. Written on one line: source = { kind = "v4l2", device = "auto" }
         source: Source = "",
-        /// Size of the picture as the camera delivers it, even numbers from 16 to 8192. For a clip: the size it is
-        /// scaled to. Encoded cameras deliver it as it is.
+        /// Size of the picture as the camera delivers it, even numbers from 16 to 8192. Nothing is scaled: a clip keeps
+        /// its own size and rate.
         size: Size = "\"1280x720\"",
         /// Frames per second, 1 to 240, a whole number or a fraction such as "30000/1001".
         fps: FrameRate = "30",

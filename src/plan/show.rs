@@ -70,7 +70,11 @@ impl Page {
             Flip::None => String::new(),
             flip => format!(", flip {flip}"),
         };
-        self.line(2, "picture", format_args!("{} at {} frames per second{turned}", stream.size, stream.rate), "");
+        let picture = match stream.source.kind {
+            SourceKind::File { .. } => "the clip's own size and rate".to_owned(),
+            _ => format!("{} at {} frames per second", stream.size, stream.rate),
+        };
+        self.line(2, "picture", format_args!("{picture}{turned}"), "");
         match &stream.encode {
             Some(encode) => {
                 self.line(2, "encoder", &encode.element.value, &encode.element.reason);
