@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::id::StreamId;
 
+use super::age::Ages;
 use super::disk::Disk;
 use super::error::Error;
 use super::layout::{self, Completeness, Kind, Name};
@@ -17,13 +18,16 @@ pub struct Catalog {
     pub highest_run: u32,
 }
 
-/// The finished files of one stream. 16 bytes for each: 30 days of 5.5 s segments take 7.5 MB.
+/// The finished files of one stream, and what was read in them. 16 bytes for each: 30 days of 5.5 s segments take
+/// 7.5 MB.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Shelf {
     /// Segments.
     pub videos: VecDeque<Name>,
     /// Snapshots.
     pub images: VecDeque<Name>,
+    /// Which segments are known to be too old.
+    pub ages: Ages,
 }
 
 impl Shelf {

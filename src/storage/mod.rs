@@ -4,6 +4,7 @@
 //! [`Storage`] is the one handle for all streams: it opens the volume, again and again while it is away, and keeps it
 //! in order on a thread of its own. Writers ask it for the [`Volume`] and write on their own threads.
 
+pub mod age;
 pub mod catalog;
 pub mod disk;
 mod error;

@@ -1,8 +1,8 @@
 //! Decides which segments go. Pure: it is told what is there, what time it is and how much is free.
 //!
 //! Space: when less than `keep_free` is free, the oldest go until a tenth more than that is free again. Age: only
-//! while the clock is known to be right. Whatever the reason, the newest `min_keep` of each stream stay, and so does
-//! at least one file of each.
+//! while the clock is known to be right, and only what a right clock has dated (see [`age`](super::age)). Whatever the
+//! reason, the newest `min_keep` of each stream stay, and so does at least one file of each.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,10 +17,6 @@ const PASS: usize = 64;
 /// The recorder stops with less than this, so that open segments can always be finished: enough for the closing moov
 /// of every stream, and for what other programs write between two looks.
 const FLOOR: u64 = 16 << 20;
-/// A name with an earlier time (2020-01-01) was given by a clock that had not been set.
-const CLOCK_UNSET: u64 = 1_577_836_800;
-/// A name with a time so far ahead of now was given by a wrong clock.
-const CLOCK_AHEAD: u64 = 86_400;
 
 /// What to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,14 +55,31 @@ pub struct Decision {
     pub full: bool,
 }
 
-/// The oldest segments that may go, oldest first, without their sizes. `now` is the time since the Unix epoch, if the
-/// clock is known to be right.
-pub fn candidates(catalog: &Catalog, limits: &Limits, now: Option<Duration>) -> Vec<Candidate> {
+/// The time since the Unix epoch before which a segment is too old, in seconds; `None` if age is no reason now. `now`
+/// is the time, if the clock is known to be right.
+pub fn too_old(limits: &Limits, now: Option<Duration>) -> Option<u64> {
+    now.zip(limits.max_age).map(|(now, age)| now.saturating_sub(age).as_secs())
+}
+
+/// The segments of which must be read whether their clock was right, oldest first, for one pass.
+pub fn undated(catalog: &mut Catalog, too_old: u64) -> Vec<(StreamId, Vec<Name>)> {
+    let mut left = PASS;
+    let mut all = Vec::new();
+    for (stream, shelf) in &mut catalog.streams {
+        let unread = shelf.ages.unread(&shelf.videos, too_old, left);
+        left -= unread.len();
+        all.push((stream.clone(), unread));
+    }
+    all
+}
+
+/// The oldest segments that may go, oldest first, without their sizes. With `by_age` those that are too old are marked.
+pub fn candidates(catalog: &Catalog, limits: &Limits, by_age: bool) -> Vec<Candidate> {
     let mut all = Vec::new();
     for (stream, shelf) in &catalog.streams {
         let free_to_go = shelf.videos.len() - kept(&shelf.videos, limits.min_keep);
-        for (at, name) in shelf.videos.iter().take(free_to_go.min(PASS)).enumerate() {
-            let aged = now.zip(limits.max_age).is_some_and(|(now, age)| is_aged(&shelf.videos, at, now, age));
+        for name in shelf.videos.iter().take(free_to_go.min(PASS)) {
+            let aged = by_age && shelf.ages.is_aged(name);
             all.push(Candidate { stream: stream.clone(), name: *name, bytes: 0, aged });
         }
     }
@@ -142,12 +155,6 @@ fn usual_length(files: &VecDeque<Name>) -> Option<u64> {
     if lengths.len() < 3 { None } else { lengths.get(lengths.len() / 2).copied() }
 }
 
-/// A file named by a wrong clock is as old as the next one that was not, at least: it was made before it.
-fn is_aged(files: &VecDeque<Name>, at: usize, now: Duration, max_age: Duration) -> bool {
-    let known = |name: &&Name| name.unix >= CLOCK_UNSET && name.unix <= now.as_secs() + CLOCK_AHEAD;
-    files.range(at..).find(known).is_some_and(|name| name.unix.saturating_add(max_age.as_secs()) < now.as_secs())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,18 +193,18 @@ mod tests {
         let mut catalog = Catalog::default();
         fill(&mut catalog, "a", 1, 6, 100);
         fill(&mut catalog, "b", 2, 6, 98);
-        let c = candidates(&catalog, &limits(10), None);
+        let c = candidates(&catalog, &limits(10), false);
         // The newest counts as nothing, two before it make 10 s: three of six stay.
         assert_eq!(names(&c), ["a0", "b0", "a1", "b1", "a2", "b2"]);
-        assert_eq!(candidates(&catalog, &limits(0), None).len(), 10);
-        assert!(candidates(&catalog, &limits(1000), None).is_empty());
+        assert_eq!(candidates(&catalog, &limits(0), false).len(), 10);
+        assert!(candidates(&catalog, &limits(1000), false).is_empty());
     }
 
     #[test]
     fn deletes_to_a_tenth_more_than_asked_and_then_rests() {
         let mut catalog = Catalog::default();
         fill(&mut catalog, "a", 1, 40, 1000);
-        let c = sized(candidates(&catalog, &limits(10), None));
+        let c = sized(candidates(&catalog, &limits(10), false));
         let free = |tenths: u64| tenths * GIB / 10;
         assert_eq!(decide(&c, &limits(10), free(20), false), Decision::default());
         assert_eq!(decide(&c, &limits(10), free(19), false).delete.len(), 3);
@@ -213,7 +220,7 @@ mod tests {
     fn foreign_data_is_no_reason_to_delete_below_min_keep() {
         let mut catalog = Catalog::default();
         fill(&mut catalog, "a", 1, 3, 100);
-        let c = candidates(&catalog, &limits(600), None);
+        let c = candidates(&catalog, &limits(600), false);
         let d = decide(&c, &limits(600), GIB, false);
         assert_eq!(d, Decision { stuck: true, ..Decision::default() });
         assert!(decide(&c, &limits(600), FLOOR - 1, false).full);
@@ -223,32 +230,28 @@ mod tests {
     fn by_age_only_while_the_clock_is_right() {
         let mut catalog = Catalog::default();
         fill(&mut catalog, "a", 1, 6, 90_000);
-        assert!(names(&candidates(&catalog, &limits(0), None)).iter().all(|n| !n.ends_with('!')));
+        fill(&mut catalog, "b", 2, 6, 70_000);
         let now = Some(Duration::from_secs(NOW));
-        let c = candidates(&catalog, &limits(0), now);
-        assert_eq!(names(&c), ["a0!", "a1!", "a2!", "a3!", "a4!"]);
-        assert_eq!(decide(&c, &limits(0), 100 * GIB, false).delete.len(), 5);
-        let young = Some(Duration::from_secs(NOW - 10_000));
-        assert!(candidates(&catalog, &limits(0), young).iter().all(|c| !c.aged));
-        let never = Limits { max_age: None, ..limits(0) };
-        assert!(candidates(&catalog, &never, now).iter().all(|c| !c.aged));
+        let limit = too_old(&limits(0), now).unwrap();
+        for (stream, names) in undated(&mut catalog, limit) {
+            let ages = &mut catalog.streams.get_mut(&stream).unwrap().ages;
+            names.iter().take_while(|name| !ages.learn(name, true, limit)).count();
+        }
+        let told = names(&candidates(&catalog, &limits(0), true));
+        assert_eq!(told, ["a0!", "a1!", "a2!", "a3!", "a4!", "b0", "b1", "b2", "b3", "b4"]);
+        assert_eq!(decide(&candidates(&catalog, &limits(0), true), &limits(0), 100 * GIB, false).delete.len(), 5);
+        assert!(names(&candidates(&catalog, &limits(0), false)).iter().all(|n| !n.ends_with('!')));
+        assert_eq!(too_old(&limits(0), None), None);
+        assert_eq!(too_old(&Limits { max_age: None, ..limits(0) }, now), None);
     }
 
     #[test]
-    fn names_of_a_wrong_clock_are_as_old_as_their_successor() {
-        let a = StreamId::new("a").unwrap();
-        let now = Some(Duration::from_secs(NOW));
-        for (later, aged) in [(NOW - 90_000, true), (NOW - 80_000, false)] {
-            for wrong in [60, NOW + 10 * 86_400] {
-                let mut catalog = Catalog::default();
-                catalog.add(&a, Kind::Video, Name::new(wrong, 1, 0));
-                catalog.add(&a, Kind::Video, Name::new(later, 1, 1));
-                catalog.add(&a, Kind::Video, Name::new(NOW, 1, 2));
-                let c = candidates(&catalog, &limits(0), now);
-                let oldest = c.iter().find(|c| c.name.seq == 0).unwrap();
-                assert_eq!(oldest.aged, aged, "{wrong} {later}");
-            }
-        }
+    fn few_marks_are_read_in_one_pass() {
+        let mut catalog = Catalog::default();
+        fill(&mut catalog, "a", 1, 40, 90_000);
+        fill(&mut catalog, "b", 2, 40, 90_000);
+        let counts: Vec<_> = undated(&mut catalog, NOW).iter().map(|(_, names)| names.len()).collect();
+        assert_eq!(counts, [40, 24]);
     }
 
     #[test]

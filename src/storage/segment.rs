@@ -49,26 +49,15 @@ pub struct Finished {
 }
 
 impl Segment {
-    /// Prepares a segment whose first picture was taken at `origin` (monotonic), `start` (since the Unix epoch).
-    /// Nothing is on the disk before the first [`append`](Self::append). `lost` pictures are known to be missing
-    /// before it.
-    pub fn new(
-        volume: Arc<Volume>,
-        stream: &StreamId,
-        place: (u32, u32),
-        format: &EncodedFormat,
-        origin: Duration,
-        start: Duration,
-        lost: u64,
-    ) -> Self {
-        let (run, seq) = place;
-        let start_ns = u64::try_from(start.as_nanos()).unwrap_or(u64::MAX);
-        let name = Name::new(start.as_secs(), run, seq);
+    /// Prepares a segment that says `mark` of itself, and whose first picture was taken at `origin` (monotonic).
+    /// Nothing is on the disk before the first [`append`](Self::append).
+    pub fn new(volume: Arc<Volume>, stream: &StreamId, mark: Mark, format: &EncodedFormat, origin: Duration) -> Self {
+        let name = Name::new(mark.start_ns / 1_000_000_000, mark.run, mark.seq);
         Self {
             volume,
             stream: stream.clone(),
             name,
-            mark: Mark { run, seq, start_ns, lost },
+            mark,
             track: track(format),
             origin,
             file: None,

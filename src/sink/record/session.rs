@@ -8,6 +8,7 @@ use crate::base::clock::Clock;
 use crate::base::id::StreamId;
 use crate::media::access_unit::AccessUnit;
 use crate::media::timeline::Timeline;
+use crate::storage::mp4::Mark;
 use crate::storage::segment::{Finished, Segment};
 use crate::storage::{Error, Volume};
 
@@ -139,11 +140,18 @@ impl Session {
             (Some(_), None) => self.seq += 1,
             _ => (self.run, self.seq) = (Some(self.volume.next_run()), 0),
         }
-        let start = Timeline::new(self.clock.monotonic(), self.clock.wall()).wall(unit.pts);
-        let place = (self.run.expect("a run was begun above"), self.seq);
-        let (volume, lost) = (self.volume.clone(), new_run.unwrap_or(0));
-        self.open = Some(Segment::new(volume, &self.stream, place, &unit.format, unit.pts, start, lost));
+        let run = self.run.expect("a run was begun above");
+        let mark = self.mark(unit.pts, run, new_run.unwrap_or(0));
+        self.open = Some(Segment::new(self.volume.clone(), &self.stream, mark, &unit.format, unit.pts));
         Ok(())
+    }
+
+    fn mark(&self, pts: Duration, run: u32, lost: u64) -> Mark {
+        // Asked before the time: a clock that is set between the two is not called right by mistake.
+        let clock_right = self.clock.wall_is_right();
+        let start = Timeline::new(self.clock.monotonic(), self.clock.wall()).wall(pts);
+        let start_ns = u64::try_from(start.as_nanos()).unwrap_or(u64::MAX);
+        Mark { run, seq: self.seq, start_ns, lost, clock_right }
     }
 
     fn push(&mut self, unit: &Arc<AccessUnit>, progress: &mut Progress) -> Result<(), Error> {

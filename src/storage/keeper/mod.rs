@@ -1,5 +1,7 @@
 //! Opens the volume and keeps it in order, on a thread of its own: nothing here ever holds up a writer.
 
+mod retain;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -17,9 +19,8 @@ use crate::plan::StoragePlan;
 
 use crate::storage::catalog::OpenFiles;
 use crate::storage::error::Error;
-use crate::storage::layout::{self, Kind, Name};
 use crate::storage::recover;
-use crate::storage::retention::{self, Limits};
+use crate::storage::retention::Limits;
 use crate::storage::volume::Volume;
 
 /// Looks at the disk so often. A stream of 100 Mbit/s writes 12 MB in this time, less than the reserve below which
@@ -270,37 +271,6 @@ impl Keeper {
             let names: Vec<_> = self.aside.iter().rev().take(3).map(|p| p.display().to_string()).collect();
             let detail = format!("{} in all, the last: {}", self.aside.len(), names.join(", "));
             self.reporter.raise(FaultCode::SegmentQuarantined, detail);
-        }
-    }
-
-    fn retain(&mut self, volume: &Volume, free: u64) {
-        let now = self.clock.wall_is_right().then(|| self.clock.wall());
-        let mut candidates = volume.catalog(|catalog| retention::candidates(catalog, &self.limits, now));
-        let low = retention::is_low(&self.limits, free, self.cleaning);
-        for candidate in candidates.iter_mut().filter(|_| low) {
-            let path = layout::finished(&candidate.stream, Kind::Video, &candidate.name);
-            // A file that somebody removed by hand frees nothing, and is forgotten when it is "deleted".
-            candidate.bytes = volume.disk().size(&path).unwrap_or(0);
-        }
-        let today = layout::date(&Name::new(self.clock.wall().as_secs(), 0, 0));
-        let decision = retention::decide(&candidates, &self.limits, free, self.cleaning);
-        for (stream, name) in &decision.delete {
-            volume.delete(stream, Kind::Video, name);
-            // Never today's directory, in which a writer may be about to make a file.
-            if layout::date(name) != today {
-                volume.remove_if_empty(&layout::folder(stream, Kind::Video, name));
-            }
-        }
-        self.reporter.count("deleted", decision.delete.len() as u64);
-        self.cleaning = decision.cleaning;
-        volume.set_full(decision.full.then_some(free));
-        if decision.stuck {
-            let left = ByteSize::from_bytes(free);
-            let keep = ByteSize::from_bytes(self.limits.keep_free);
-            let why = "what fills it is not ours or lies within storage.min_keep";
-            self.reporter.raise(FaultCode::StorageFull, format!("{left} are free, {keep} are to be; {why}"));
-        } else if !self.cleaning {
-            self.reporter.clear(FaultCode::StorageFull);
         }
     }
 }

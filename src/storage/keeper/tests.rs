@@ -4,9 +4,13 @@ use std::path::Path;
 use super::*;
 use crate::base::clock::{SimClock, SystemClock};
 use crate::base::health::BranchReport;
-use crate::storage::layout::Name;
+use crate::storage::disk::{Directory, Disk};
+use crate::storage::layout::{self, Kind, Name};
+use crate::storage::mp4::{self, Leftover, Mark, Track};
+use crate::storage::segment;
 
 const UNIX: u64 = 1_795_161_600;
+const SPS: &[u8] = &[0x67, 66, 0, 10];
 
 struct House {
     root: tempfile::TempDir,
@@ -26,6 +30,22 @@ impl House {
         let path = self.root.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
+    }
+
+    /// A finished segment of `ms` milliseconds, made by a clock that was right or not.
+    fn record(&self, name: &Name, clock_right: bool, ms: u64) {
+        let path = layout::finished(&live(), Kind::Video, name);
+        let track = Track { width: 64, height: 64, sps: SPS.into(), pps: vec![0x68].into(), period: 90 };
+        let start_ns = name.unix * 1_000_000_000;
+        let mark = Mark { run: name.run, seq: name.seq, start_ns, lost: 0, clock_right };
+        let pictures = [(vec![vec![0x65, 1].into()], 0, true), (vec![vec![0x65, 2].into()], 90 * (ms - 1), true)];
+        let (mut data, reserve) = mp4::head(&track, &mark).unwrap();
+        let (fragment, samples) = mp4::fragment(&track, 1, data.len() as u64, &pictures).unwrap();
+        data.extend(fragment);
+        self.put(&path, &data);
+        let disk = Directory::open(self.root.path()).unwrap();
+        let leftover = Leftover { track, mark, reserve, end: data.len() as u64, samples };
+        segment::close(disk.open(&path).unwrap().as_mut(), &path, &leftover).unwrap();
     }
 
     fn start(&mut self, keep_free: u64, max_age: Option<Duration>) -> &Storage {
@@ -119,7 +139,7 @@ fn old_segments_go_and_snapshots_are_limited() {
     let mut house = House::new();
     let names: Vec<_> = (0..10).map(|i| Name::new(UNIX + u64::from(i) * 30_000, 1, i)).collect();
     for name in &names {
-        house.put(&layout::finished(&live(), Kind::Video, name), b"x");
+        house.record(name, true, 5000);
     }
     let storage = house.start(0, Some(Duration::from_secs(100_000))).clone();
     storage.wait(Duration::from_secs(20)).unwrap();
@@ -136,6 +156,35 @@ fn old_segments_go_and_snapshots_are_limited() {
     assert!(storage.write_image(&live(), b"jpeg", Duration::ZERO).is_err());
     // The lock was given back.
     Volume::open(house.root.path(), None, None).unwrap();
+}
+
+#[test]
+fn what_a_wrong_clock_dated_stays_until_a_later_right_time_is_old() {
+    let mut house = House::new();
+    // The drone's clock began half a year behind, as it was built, and was set in the middle of run 2. Max age: 1 day.
+    let wrong = |run, seq| Name::new(UNIX - 15_000_000 + u64::from(run * 100 + seq * 5), run, seq);
+    let right = |run, seq, age| Name::new(UNIX + 200_000 - age, run, seq);
+    let names = [
+        (wrong(1, 0), false, true),
+        (right(2, 0, 90_000), true, true),
+        (wrong(3, 0), false, false),
+        (wrong(4, 0), false, false),
+        (right(4, 1, 3000), true, false),
+    ];
+    // What this boot records before its clock is set has no right time behind it; its last 10 s stay in any case.
+    let unset = (0..6).map(|seq| (wrong(5, seq), false, false));
+    let names: Vec<_> = names.into_iter().chain(unset).collect();
+    for (name, clock_right, _) in &names {
+        house.record(name, *clock_right, 5000);
+    }
+    house.start(0, Some(Duration::from_secs(86_400)));
+    house.until("the old to go", |h| h.page().counters.get("deleted") == Some(&2));
+    let heartbeat = house.storage.as_ref().unwrap().0.heartbeat.clone();
+    let looks = heartbeat.count();
+    house.until("two more looks", |_| heartbeat.count() >= looks + 2);
+    for (name, _, goes) in &names {
+        assert_eq!(house.there(name), !goes, "{name:?}");
+    }
 }
 
 #[test]

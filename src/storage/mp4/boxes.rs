@@ -108,7 +108,7 @@ pub fn mdat_header() -> [u8; 8] {
 }
 
 fn put_mark(out: &mut Vec<u8>, mark: &Mark) {
-    let len = 8 + MARK.len() + 4 + 4 + 4 + 8 + 8;
+    let len = 8 + MARK.len() + 4 + 4 + 4 + 8 + 8 + 4;
     out.extend(u32::try_from(len).expect("a box of fixed size").to_be_bytes());
     out.extend(b"uuid");
     out.extend(MARK);
@@ -118,6 +118,7 @@ fn put_mark(out: &mut Vec<u8>, mark: &Mark) {
     out.extend(mark.seq.to_be_bytes());
     out.extend(mark.start_ns.to_be_bytes());
     out.extend(mark.lost.to_be_bytes());
+    out.extend(u32::from(mark.clock_right).to_be_bytes());
 }
 
 fn put_check(out: &mut Vec<u8>, sum: u32) {
@@ -250,7 +251,7 @@ mod tests {
     fn the_header_that_is_overwritten_lies_in_the_first_sector() {
         let track =
             Track { width: 64, height: 64, sps: vec![0x67, 66, 0, 10].into(), pps: vec![0x68].into(), period: 3000 };
-        let (head, at) = head(&track, &Mark { run: 1, seq: 0, start_ns: 0, lost: 0 }).unwrap();
+        let (head, at) = head(&track, &Mark { run: 1, seq: 0, start_ns: 0, lost: 0, clock_right: true }).unwrap();
         let at = usize::try_from(at).unwrap();
         assert_eq!(&head[at..at + 8], b"\0\0\0\x10free");
         assert!(at + RESERVE_LEN <= 512, "{at}");

@@ -21,7 +21,8 @@
 //!    fdatasync.
 //!
 //! The `mark` box of a segment stays readable in the finished file: its run, its place in the run, the exact time of
-//! its first picture, and how many pictures are known to be missing before it. A `check` box holds the CRC-32 of the
+//! its first picture, whether the clock was known to be right then, and how many pictures are known to be missing before
+//! it. A `check` box holds the CRC-32 of the
 //! boxes before it: recovery decodes and keeps only what was written whole.
 
 mod avc;
@@ -34,7 +35,9 @@ mod read;
 use bytes::Bytes;
 
 pub use boxes::{closing_moov, fragment, head, mdat_header, mdat_size};
-pub use read::{Found, Leftover, mark_of, read};
+#[cfg(test)]
+pub(crate) use read::mark_of;
+pub use read::{Found, Leftover, mark, read};
 
 /// Ticks per second of every time in the file: a frame period of 24, 25, 30, 50 and 60 Hz is a whole number of them.
 pub const TIMESCALE: u32 = 90_000;
@@ -75,6 +78,8 @@ pub struct Mark {
     pub start_ns: u64,
     /// Pictures known to be missing before the first one. 0 and seq 0: a new start, nobody counted.
     pub lost: u64,
+    /// True if the clock that gave `start_ns` was known to be right then.
+    pub clock_right: bool,
 }
 
 /// One picture in the file.

@@ -178,8 +178,14 @@ impl Reader<'_> {
     }
 }
 
-/// What a segment, open or finished, says of itself; `start` holds at least its first 512 bytes.
-pub fn mark_of(start: &[u8]) -> Option<Mark> {
+/// What a segment, open or finished, says of itself; `None` if it is none of ours.
+pub fn mark(file: &dyn DiskFile) -> io::Result<Option<Mark>> {
+    Ok(Reader { file, len: file.size()? }.head()?.map(|head| head.mark))
+}
+
+/// The same, of a file held in memory.
+#[cfg(test)]
+pub(crate) fn mark_of(start: &[u8]) -> Option<Mark> {
     let ftyp = usize::try_from(u32::from_be_bytes(*start.first_chunk()?)).ok()?;
     let mark = start.get(ftyp..)?;
     read_mark(mark.get(8..)?).filter(|_| mark[4..8] == *b"uuid")
@@ -190,12 +196,14 @@ fn read_mark(body: &[u8]) -> Option<Mark> {
     let (run, rest) = rest.split_first_chunk()?;
     let (seq, rest) = rest.split_first_chunk()?;
     let (start, rest) = rest.split_first_chunk()?;
-    let (lost, _) = rest.split_first_chunk()?;
+    let (lost, rest) = rest.split_first_chunk()?;
+    let (clock_right, _) = rest.split_first_chunk()?;
     Some(Mark {
         run: u32::from_be_bytes(*run),
         seq: u32::from_be_bytes(*seq),
         start_ns: u64::from_be_bytes(*start),
         lost: u64::from_be_bytes(*lost),
+        clock_right: u32::from_be_bytes(*clock_right) == 1,
     })
 }
 

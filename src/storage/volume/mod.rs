@@ -244,6 +244,11 @@ impl Volume {
         read(&self.lock().catalog)
     }
 
+    /// Writes down what was learned of the files in it.
+    pub(super) fn learn<R>(&self, write: impl FnOnce(&mut Catalog) -> R) -> R {
+        write(&mut self.lock().catalog)
+    }
+
     /// Takes note of a finished file and switches the links to it if it is the newest.
     pub fn finished(&self, stream: &StreamId, kind: Kind, name: Name) {
         let newest = {

@@ -1,0 +1,65 @@
+//! The keeper's hands for [`retention`]: reads what it must know, and deletes what it decides.
+
+use crate::base::fault::FaultCode;
+use crate::base::units::ByteSize;
+use crate::storage::catalog::Catalog;
+use crate::storage::layout::{self, Kind, Name};
+use crate::storage::volume::Volume;
+use crate::storage::{mp4, retention};
+
+use super::Keeper;
+
+impl Keeper {
+    pub(super) fn retain(&mut self, volume: &Volume, free: u64) {
+        let now = self.clock.wall_is_right().then(|| self.clock.wall());
+        let too_old = retention::too_old(&self.limits, now);
+        if let Some(too_old) = too_old {
+            read_marks(volume, too_old);
+        }
+        let by_age = too_old.is_some();
+        let mut candidates = volume.catalog(|catalog| retention::candidates(catalog, &self.limits, by_age));
+        let low = retention::is_low(&self.limits, free, self.cleaning);
+        for candidate in candidates.iter_mut().filter(|_| low) {
+            let path = layout::finished(&candidate.stream, Kind::Video, &candidate.name);
+            // A file that somebody removed by hand frees nothing, and is forgotten when it is "deleted".
+            candidate.bytes = volume.disk().size(&path).unwrap_or(0);
+        }
+        let today = layout::date(&Name::new(self.clock.wall().as_secs(), 0, 0));
+        let decision = retention::decide(&candidates, &self.limits, free, self.cleaning);
+        for (stream, name) in &decision.delete {
+            volume.delete(stream, Kind::Video, name);
+            // Never today's directory, in which a writer may be about to make a file.
+            if layout::date(name) != today {
+                volume.remove_if_empty(&layout::folder(stream, Kind::Video, name));
+            }
+        }
+        self.reporter.count("deleted", decision.delete.len() as u64);
+        self.cleaning = decision.cleaning;
+        volume.set_full(decision.full.then_some(free));
+        if decision.stuck {
+            let left = ByteSize::from_bytes(free);
+            let keep = ByteSize::from_bytes(self.limits.keep_free);
+            let why = "what fills it is not ours or lies within storage.min_keep";
+            self.reporter.raise(FaultCode::StorageFull, format!("{left} are free, {keep} are to be; {why}"));
+        } else if !self.cleaning {
+            self.reporter.clear(FaultCode::StorageFull);
+        }
+    }
+}
+
+/// Asks the oldest segments, each once in its life here, whether the clock was right that named them.
+fn read_marks(volume: &Volume, too_old: u64) {
+    for (stream, names) in volume.learn(|catalog| retention::undated(catalog, too_old)) {
+        for name in names {
+            let file = volume.disk().open(&layout::finished(&stream, Kind::Video, &name));
+            // What cannot be read proves nothing, and stays.
+            let right = file.and_then(|file| mp4::mark(file.as_ref())).is_ok_and(|m| m.is_some_and(|m| m.clock_right));
+            let shelf = |catalog: &mut Catalog| {
+                catalog.streams.get_mut(&stream).is_none_or(|shelf| shelf.ages.learn(&name, right, too_old))
+            };
+            if volume.learn(shelf) {
+                break;
+            }
+        }
+    }
+}
