@@ -1,6 +1,7 @@
 //! What is on the disk, found by looking. There is no database that could disagree with it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use crate::base::id::StreamId;
 
@@ -28,6 +29,8 @@ pub struct Shelf {
     pub images: VecDeque<Name>,
     /// Which segments are known to be too old.
     pub ages: Ages,
+    /// How long the last segments of runs play, by their order, as far as it was read: no later name tells it.
+    pub lengths: BTreeMap<(u32, u32), Duration>,
 }
 
 impl Shelf {
@@ -64,6 +67,9 @@ impl Catalog {
     /// Forgets a file.
     pub fn forget(&mut self, stream: &StreamId, kind: Kind, name: &Name) {
         let Some(shelf) = self.streams.get_mut(stream) else { return };
+        if kind == Kind::Video {
+            shelf.lengths.remove(&name.order());
+        }
         let files = shelf.files_mut(kind);
         // Nearly always the oldest of all.
         if files.front() == Some(name) {

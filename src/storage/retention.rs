@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::base::id::StreamId;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Shelf};
 use super::layout::Name;
 
 /// At most so many files are considered in one pass; the next one comes soon.
@@ -73,11 +73,25 @@ pub fn undated(catalog: &mut Catalog, too_old: u64) -> Vec<(StreamId, Vec<Name>)
     all
 }
 
+/// The newest segments whose length must be read to know what `min_keep` covers, for one pass; none while nothing would
+/// go anyway. With `low` space is short, with `by_age` age is a reason.
+pub fn unmeasured(catalog: &Catalog, limits: &Limits, low: bool, by_age: bool) -> Vec<(StreamId, Name)> {
+    let mut all = Vec::new();
+    for (stream, shelf) in &catalog.streams {
+        let aged = by_age && shelf.videos.front().is_some_and(|name| shelf.ages.is_aged(name));
+        if low || aged {
+            all.extend(kept(shelf, limits.min_keep).unmeasured.into_iter().map(|name| (stream.clone(), name)));
+        }
+    }
+    all.truncate(PASS);
+    all
+}
+
 /// The oldest segments that may go, oldest first, without their sizes. With `by_age` those that are too old are marked.
 pub fn candidates(catalog: &Catalog, limits: &Limits, by_age: bool) -> Vec<Candidate> {
     let mut all = Vec::new();
     for (stream, shelf) in &catalog.streams {
-        let free_to_go = shelf.videos.len() - kept(&shelf.videos, limits.min_keep);
+        let free_to_go = shelf.videos.len() - kept(shelf, limits.min_keep).files;
         for name in shelf.videos.iter().take(free_to_go.min(PASS)) {
             let aged = by_age && shelf.ages.is_aged(name);
             all.push(Candidate { stream: stream.clone(), name: *name, bytes: 0, aged });
@@ -118,39 +132,51 @@ pub fn decide(candidates: &[Candidate], limits: &Limits, free: u64, cleaning: bo
     decision
 }
 
-/// How many of the newest files cover `min_keep`; at least one.
-fn kept(files: &VecDeque<Name>, min_keep: Duration) -> usize {
-    let longest = usual_length(files).map_or(0, |usual| 2 * usual + 1);
-    let mut covered = 0;
-    let mut kept = 0;
+/// The newest files of a stream that stay.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Kept {
+    /// How many.
+    files: usize,
+    /// Those of them, or the first 64, of unknown length. They count as nothing: rather one more is kept.
+    unmeasured: Vec<Name>,
+}
+
+/// The newest files that cover `min_keep`; at least one.
+fn kept(shelf: &Shelf, min_keep: Duration) -> Kept {
+    let longest = usual_length(&shelf.videos).map_or(0, |usual| 2 * usual + 1);
+    let mut covered = Duration::ZERO;
+    let mut kept = Kept::default();
     let mut later: Option<&Name> = None;
-    for name in files.iter().rev() {
-        if kept > 0 && covered >= min_keep.as_secs() {
+    for name in shelf.videos.iter().rev() {
+        if kept.files > 0 && covered >= min_keep {
             break;
         }
-        // The last file of a run has an unknown length and counts as none: rather one more is kept.
-        covered += later.map_or(0, |later| length(name, later)).min(longest);
-        kept += 1;
+        covered += match (later.and_then(|later| length(name, later)), shelf.lengths.get(&name.order())) {
+            (Some(length), _) => Duration::from_secs(length.min(longest)),
+            (None, Some(measured)) => *measured,
+            (None, None) => {
+                if kept.unmeasured.len() < PASS {
+                    kept.unmeasured.push(*name);
+                }
+                Duration::ZERO
+            }
+        };
+        kept.files += 1;
         later = Some(name);
     }
-    // A file that begins the covered time must itself be kept, and it was counted when it was added.
     kept
 }
 
-fn length(name: &Name, later: &Name) -> u64 {
-    if name.run == later.run { later.unix.saturating_sub(name.unix) } else { 0 }
+/// Seconds from one file to the next of its run; the last of a run has none.
+fn length(name: &Name, later: &Name) -> Option<u64> {
+    (name.run == later.run).then(|| later.unix.saturating_sub(name.unix))
 }
 
 /// The middle one of the newest lengths: a clock that was set in the middle of a run makes one file look years long.
 /// With fewer than three nobody knows.
 fn usual_length(files: &VecDeque<Name>) -> Option<u64> {
-    let newest = files.iter().rev().take(PASS);
-    let mut lengths: Vec<u64> = newest
-        .clone()
-        .zip(newest.skip(1))
-        .filter(|(later, name)| later.run == name.run)
-        .map(|(later, name)| length(name, later))
-        .collect();
+    let pairs = files.iter().rev().zip(files.iter().rev().skip(1));
+    let mut lengths: Vec<u64> = pairs.filter_map(|(later, name)| length(name, later)).take(PASS).collect();
     lengths.sort_unstable();
     if lengths.len() < 3 { None } else { lengths.get(lengths.len() / 2).copied() }
 }
@@ -263,8 +289,44 @@ mod tests {
             catalog.add(&a, Kind::Video, Name::new(unix, 1, seq));
         }
         // 30 s: the newest (0 s), four of 5 s, then the one that looks 56 years long counts for 11 s at most.
-        assert_eq!(kept(&catalog.streams[&a].videos, Duration::from_secs(30)), 6);
-        assert_eq!(kept(&catalog.streams[&a].videos, Duration::from_secs(33)), 7);
-        assert_eq!(kept(&VecDeque::new(), Duration::from_secs(33)), 0);
+        assert_eq!(kept(&catalog.streams[&a], Duration::from_secs(30)).files, 6);
+        assert_eq!(kept(&catalog.streams[&a], Duration::from_secs(33)).files, 7);
+        assert_eq!(kept(&Shelf::default(), Duration::from_secs(33)), Kept::default());
+    }
+
+    #[test]
+    fn runs_of_one_file_are_measured_when_something_is_to_go() {
+        let mut catalog = Catalog::default();
+        let a = StreamId::new("a").unwrap();
+        for run in 0..100u32 {
+            catalog.add(&a, Kind::Video, Name::new(NOW + u64::from(run) * 60, run, 0));
+        }
+        assert!(
+            candidates(&catalog, &limits(10), false).is_empty()
+                && unmeasured(&catalog, &limits(10), false, true).is_empty()
+        );
+        for _ in 0..2 {
+            let asked = unmeasured(&catalog, &limits(10), true, false);
+            assert!(asked.len() <= PASS);
+            for (stream, name) in asked {
+                let length = Duration::from_millis(2500);
+                catalog.streams.get_mut(&stream).unwrap().lengths.insert(name.order(), length);
+            }
+        }
+        assert_eq!(kept(&catalog.streams[&a], Duration::from_secs(10)), Kept { files: 4, unmeasured: Vec::new() });
+        assert_eq!(candidates(&catalog, &limits(10), false).len(), PASS);
+        catalog.forget(&a, Kind::Video, &Name::new(NOW + 99 * 60, 99, 0));
+        assert!(!catalog.streams[&a].lengths.contains_key(&(99, 0)));
+    }
+
+    #[test]
+    fn the_usual_length_comes_from_the_newest_runs_that_have_one() {
+        let mut catalog = Catalog::default();
+        fill(&mut catalog, "a", 1, 10, 10_000);
+        let a = StreamId::new("a").unwrap();
+        for run in 2..102u32 {
+            catalog.add(&a, Kind::Video, Name::new(NOW + u64::from(run) * 60, run, 0));
+        }
+        assert_eq!(usual_length(&catalog.streams[&a].videos), Some(5));
     }
 }

@@ -17,8 +17,15 @@ impl Keeper {
             read_marks(volume, too_old);
         }
         let by_age = too_old.is_some();
-        let mut candidates = volume.catalog(|catalog| retention::candidates(catalog, &self.limits, by_age));
         let low = retention::is_low(&self.limits, free, self.cleaning);
+        for (stream, name) in volume.catalog(|catalog| retention::unmeasured(catalog, &self.limits, low, by_age)) {
+            let file = volume.disk().open(&layout::finished(&stream, Kind::Video, &name));
+            let length = file.and_then(|file| mp4::length(file.as_ref())).ok().flatten().unwrap_or_default();
+            volume.learn(|catalog| {
+                catalog.streams.get_mut(&stream).map(|shelf| shelf.lengths.insert(name.order(), length))
+            });
+        }
+        let mut candidates = volume.catalog(|catalog| retention::candidates(catalog, &self.limits, by_age));
         for candidate in candidates.iter_mut().filter(|_| low) {
             let path = layout::finished(&candidate.stream, Kind::Video, &candidate.name);
             // A file that somebody removed by hand frees nothing, and is forgotten when it is "deleted".

@@ -135,6 +135,19 @@ fn a_disk_filled_by_others_keeps_the_newest_and_everything_that_is_not_ours() {
 }
 
 #[test]
+fn runs_of_one_file_make_room_too() {
+    let mut house = House::new();
+    let names: Vec<_> = (1..100).map(|run| Name::new(UNIX + u64::from(run) * 60, run, 0)).collect();
+    for name in &names {
+        house.record(name, true, 2500);
+    }
+    house.start(0, Some(Duration::from_secs(1000)));
+    // The newest 10 s stay, at 2.5 s each.
+    house.until("cleaning", |h| names.iter().filter(|name| h.there(name)).count() == 4);
+    assert!(names[95..].iter().all(|name| house.there(name)));
+}
+
+#[test]
 fn old_segments_go_and_snapshots_are_limited() {
     let mut house = House::new();
     let names: Vec<_> = (0..10).map(|i| Name::new(UNIX + u64::from(i) * 30_000, 1, i)).collect();

@@ -37,7 +37,7 @@ use bytes::Bytes;
 pub use boxes::{closing_moov, fragment, head, mdat_header, mdat_size};
 #[cfg(test)]
 pub(crate) use read::mark_of;
-pub use read::{Found, Leftover, mark, read};
+pub use read::{Found, Leftover, length, mark, read};
 
 /// Ticks per second of every time in the file: a frame period of 24, 25, 30, 50 and 60 Hz is a whole number of them.
 pub const TIMESCALE: u32 = 90_000;

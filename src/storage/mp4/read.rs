@@ -1,8 +1,9 @@
 //! Reads back what we wrote, up to the first byte that was not written whole.
 
 use std::io;
+use std::time::Duration;
 
-use mp4_atom::{Codec, Decode, Moof, Moov};
+use mp4_atom::{Codec, Decode, Moof, Moov, Mvhd};
 
 use crate::storage::disk::DiskFile;
 
@@ -183,7 +184,23 @@ pub fn mark(file: &dyn DiskFile) -> io::Result<Option<Mark>> {
     Ok(Reader { file, len: file.size()? }.head()?.map(|head| head.mark))
 }
 
-/// The same, of a file held in memory.
+/// How long a finished segment plays; `None` if the file is none.
+pub fn length(file: &dyn DiskFile) -> io::Result<Option<Duration>> {
+    let reader = Reader { file, len: file.size()? };
+    let Some(head) = reader.head()? else { return Ok(None) };
+    if reader.closed(head.reserve)? != Some(Found::Complete) {
+        return Ok(None);
+    }
+    let size = reader.bytes(head.reserve + 8, head.reserve + RESERVE_LEN as u64)?;
+    let size = u64::from_be_bytes(size.try_into().expect("8 bytes"));
+    // The mvhd is the first box of our moov.
+    let at = head.reserve + size + 8;
+    let Some((size, _)) = reader.whole_box(at, 256)? else { return Ok(None) };
+    let mvhd = Mvhd::decode(&mut reader.bytes(at, at + size)?.as_slice()).ok();
+    Ok(mvhd.map(|m| Duration::from_nanos(m.duration.saturating_mul(1_000_000_000) / u64::from(m.timescale.max(1)))))
+}
+
+/// What a segment held in memory says of itself.
 #[cfg(test)]
 pub(crate) fn mark_of(start: &[u8]) -> Option<Mark> {
     let ftyp = usize::try_from(u32::from_be_bytes(*start.first_chunk()?)).ok()?;
