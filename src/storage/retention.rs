@@ -91,16 +91,18 @@ pub fn unmeasured(catalog: &Catalog, limits: &Limits, low: bool, by_age: bool) -
 pub fn candidates(catalog: &Catalog, limits: &Limits, by_age: bool) -> Vec<Candidate> {
     let mut all = Vec::new();
     for (stream, shelf) in &catalog.streams {
+        // Grows in the order of making: a clock that jumped back does not make the newest files look oldest.
+        let mut latest = 0;
         let free_to_go = shelf.videos.len() - kept(shelf, limits.min_keep).files;
         for name in shelf.videos.iter().take(free_to_go.min(PASS)) {
             let aged = by_age && shelf.ages.is_aged(name);
-            all.push(Candidate { stream: stream.clone(), name: *name, bytes: 0, aged });
+            latest = name.unix.max(latest);
+            all.push((latest, Candidate { stream: stream.clone(), name: *name, bytes: 0, aged }));
         }
     }
-    // Stable: in each stream the order of making stays, whatever its clock said.
-    all.sort_by_key(|c| c.name.unix);
-    all.truncate(PASS);
-    all
+    // Stable: in each stream the order of making stays.
+    all.sort_by_key(|(latest, _)| *latest);
+    all.into_iter().map(|(_, candidate)| candidate).take(PASS).collect()
 }
 
 /// True if space is short: only then are the sizes of the candidates needed.
@@ -269,6 +271,17 @@ mod tests {
         assert!(names(&candidates(&catalog, &limits(0), false)).iter().all(|n| !n.ends_with('!')));
         assert_eq!(too_old(&limits(0), None), None);
         assert_eq!(too_old(&Limits { max_age: None, ..limits(0) }, now), None);
+    }
+
+    #[test]
+    fn after_a_clock_jumped_back_the_oldest_still_go_first() {
+        let mut catalog = Catalog::default();
+        fill(&mut catalog, "a", 1, 4, 100);
+        fill(&mut catalog, "a", 2, 4, 50_000_000);
+        fill(&mut catalog, "b", 3, 3, 200);
+        let told = candidates(&catalog, &limits(0), false);
+        let told: Vec<_> = told.iter().map(|c| (c.name.run, c.name.seq)).collect();
+        assert_eq!(told, [(3, 0), (3, 1), (1, 0), (1, 1), (1, 2), (1, 3), (2, 0), (2, 1), (2, 2)]);
     }
 
     #[test]
