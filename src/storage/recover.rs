@@ -21,6 +21,8 @@ pub enum Outcome {
     Finished,
     /// Set aside here.
     Quarantined(PathBuf),
+    /// Neither the open nor a finished file is there any more.
+    Gone,
 }
 
 /// What became of all of them.
@@ -55,6 +57,7 @@ pub fn recover(volume: &Volume, open: OpenFiles) -> Recovered {
                 tracing::warn!("nothing can be played in {}: moved to {}", path.display(), to.display());
                 result.aside.push(to);
             }
+            Ok(Outcome::Gone) => tracing::warn!("{} is gone: somebody removed it", path.display()),
             Err(e) => {
                 tracing::error!("cannot recover {}: {}", path.display(), Chain(&e));
                 result.failed.push((stream, kind, name));
@@ -68,9 +71,13 @@ pub fn recover(volume: &Volume, open: OpenFiles) -> Recovered {
 pub fn recover_segment(disk: &dyn Disk, stream: &StreamId, name: &Name) -> Result<Outcome, Error> {
     let from = layout::open(stream, Kind::Video, name);
     let to = layout::finished(stream, Kind::Video, name);
-    if disk.size(&to).is_ok() {
+    match (is_there(disk, &from)?, is_there(disk, &to)?) {
+        (true, false) => {}
         // Cannot come from us; but a finished file is never written over.
-        return set_aside(disk, stream, name, &from);
+        (true, true) => return set_aside(disk, stream, name, &from),
+        // It was renamed, and an error came before the name was known to be durable.
+        (false, true) => return segment::sync_name(disk, &to).map(|()| Outcome::Finished),
+        (false, false) => return Ok(Outcome::Gone),
     }
     let mut file = disk.open(&from).map_err(Error::io("open", &from))?;
     match mp4::read(file.as_ref()).map_err(Error::io("read", &from))? {
@@ -87,6 +94,13 @@ pub fn recover_segment(disk: &dyn Disk, stream: &StreamId, name: &Name) -> Resul
     drop(file);
     segment::publish(disk, &from, &to)?;
     Ok(Outcome::Finished)
+}
+
+fn is_there(disk: &dyn Disk, path: &Path) -> Result<bool, Error> {
+    match disk.size(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        size => size.map(|_| true).map_err(Error::io("examine", path)),
+    }
 }
 
 fn set_aside(disk: &dyn Disk, stream: &StreamId, name: &Name, from: &Path) -> Result<Outcome, Error> {

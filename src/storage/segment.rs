@@ -182,6 +182,11 @@ pub(super) fn close_header(file: &mut dyn DiskFile, path: &Path, reserve: u64) -
 /// Gives a file its final name, durably.
 pub(super) fn publish(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Error> {
     disk.rename(from, to).map_err(Error::io("rename", from))?;
+    sync_name(disk, to)
+}
+
+/// Makes the name of a file durable.
+pub(super) fn sync_name(disk: &dyn Disk, to: &Path) -> Result<(), Error> {
     let folder = to.parent().expect("a file lies in its date directory");
     disk.sync_dir(folder).map_err(Error::io("sync", folder))
 }

@@ -16,6 +16,8 @@ pub(super) enum Mood {
     Full,
     /// Writes fail with EIO.
     Broken,
+    /// Only making names durable fails, with EIO.
+    Nameless,
 }
 
 #[derive(Clone)]
@@ -55,7 +57,15 @@ impl Gate {
         match state.0 {
             Mood::Full => Err(io::Error::from_raw_os_error(libc::ENOSPC)),
             Mood::Broken => Err(io::Error::from_raw_os_error(libc::EIO)),
-            Mood::Well | Mood::Blocked => Ok(()),
+            Mood::Well | Mood::Blocked | Mood::Nameless => Ok(()),
+        }
+    }
+
+    fn pass_names(&self) -> io::Result<()> {
+        self.pass()?;
+        match self.state.lock().unwrap().0 {
+            Mood::Nameless => Err(io::Error::from_raw_os_error(libc::EIO)),
+            _ => Ok(()),
         }
     }
 }
@@ -81,7 +91,7 @@ impl Disk for FaultyDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.gate.pass()?;
+        self.gate.pass_names()?;
         self.inner.sync_dir(dir)
     }
 

@@ -5,6 +5,7 @@ mod journal;
 mod kill;
 mod live;
 mod players;
+mod reopen;
 
 use std::time::Duration;
 
