@@ -71,6 +71,7 @@ impl Segment {
     /// Adds a fragment: one write, one fdatasync. When this returns, its pictures are on the medium. The first of all
     /// must be a keyframe.
     pub fn append(&mut self, units: &[Arc<AccessUnit>]) -> Result<(), Error> {
+        self.volume.in_use()?;
         let pictures: Vec<_> = units.iter().map(|u| (nals(u), self.ticks(u.pts), u.keyframe)).collect();
         match self.file {
             Some(_) => self.append_to_file(&pictures),
@@ -80,6 +81,7 @@ impl Segment {
 
     /// Makes the file a plain MP4 under its final name, and switches the links to it. `None` if nothing was appended.
     pub fn finish(mut self) -> Result<Option<Finished>, Error> {
+        self.volume.in_use()?;
         let Some(mut file) = self.file.take() else { return Ok(None) };
         let leftover = Leftover {
             track: self.track.clone(),

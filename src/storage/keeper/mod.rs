@@ -88,6 +88,7 @@ pub fn start(setup: Setup) -> Storage {
         cleaning: false,
         leftovers: OpenFiles::new(),
         recover_at: Duration::ZERO,
+        given_up: Vec::new(),
         aside: Vec::new(),
     };
     task::thread("storage", move || keeper.run());
@@ -105,6 +106,12 @@ impl Storage {
             slot: Mutex::new(Slot { volume: Some(volume), stopped: true, ..Slot::default() }),
             changed: Condvar::new(),
         }))
+    }
+
+    /// How often the keeper has looked at its disk.
+    #[cfg(test)]
+    pub(crate) fn looks(&self) -> u64 {
+        self.0.heartbeat.count()
     }
 
     /// The volume, if it is there now.
@@ -175,6 +182,8 @@ struct Keeper {
     /// Open segments that nobody writes any more.
     leftovers: OpenFiles,
     recover_at: Duration,
+    /// Volumes that were given up while a writer may still be stuck in them.
+    given_up: Vec<Arc<Volume>>,
     /// Set aside since the start.
     aside: Vec<PathBuf>,
 }
@@ -186,10 +195,11 @@ impl Keeper {
         let mut may_make = true;
         loop {
             let since = self.clock.monotonic();
+            self.let_go(None);
             match Volume::open(&self.shared.path, self.first.clone(), may_make.then(|| self.clock.wall())) {
                 Ok((volume, open)) => {
                     may_make = false;
-                    if self.keep(&volume, open) {
+                    if self.keep(volume, open) {
                         break;
                     }
                 }
@@ -205,7 +215,7 @@ impl Keeper {
     }
 
     /// Keeps an open volume until it is gone (false) or the daemon ends (true).
-    fn keep(&mut self, volume: &Arc<Volume>, open: OpenFiles) -> bool {
+    fn keep(&mut self, volume: Arc<Volume>, open: OpenFiles) -> bool {
         for code in [FaultCode::StorageMissing, FaultCode::StorageForeign, FaultCode::StorageBusy] {
             self.reporter.clear(code);
         }
@@ -215,7 +225,7 @@ impl Keeper {
         self.shared.lock().volume = Some(volume.clone());
         self.shared.changed.notify_all();
         let stop = loop {
-            if let Err(e) = volume.check().and_then(|()| self.look(volume)) {
+            if let Err(e) = volume.check().and_then(|()| self.look(&volume)) {
                 self.absent(&e);
                 break false;
             }
@@ -226,6 +236,7 @@ impl Keeper {
         };
         self.shared.lock().volume = None;
         volume.close();
+        self.given_up.push(volume);
         stop
     }
 
@@ -251,7 +262,28 @@ impl Keeper {
         Ok(())
     }
 
+    /// Forgets the volumes that no writer holds any more. A write that hung in one may come to its end long after the
+    /// same directory was opened anew: until then its file is not finished by anybody else.
+    fn let_go(&mut self, volume: Option<&Volume>) {
+        for old in std::mem::take(&mut self.given_up) {
+            match Arc::try_unwrap(old) {
+                Err(old) => self.given_up.push(old),
+                Ok(old) if volume.is_some_and(|volume| old.is_same_place(volume)) => {
+                    // Most of them were found when the directory was opened anew.
+                    let late = old.take_abandoned();
+                    self.leftovers.retain(|left| !late.contains(left));
+                    self.leftovers.extend(late);
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+
     fn recover(&mut self, volume: &Volume) {
+        self.let_go(Some(volume));
+        if self.given_up.iter().any(|old| old.is_same_place(volume)) {
+            return;
+        }
         let abandoned = volume.take_abandoned();
         let now = self.clock.monotonic();
         if abandoned.is_empty() && (self.leftovers.is_empty() || now < self.recover_at) {

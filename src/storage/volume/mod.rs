@@ -168,13 +168,25 @@ impl Volume {
 
     /// An error if the volume was given up or has too little room to begin or go on with a file.
     pub fn room(&self) -> Result<(), Error> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Error::missing(&self.path, "it was given up; it is opened anew", None));
-        }
+        self.in_use()?;
         match self.full.load(Ordering::Acquire) {
             0 => Ok(()),
             free => Err(Error::Full { path: self.path.clone(), free: free - 1 }),
         }
+    }
+
+    /// An error if the volume was given up: its files belong to the one that was opened after it.
+    pub(super) fn in_use(&self) -> Result<(), Error> {
+        match self.closed.load(Ordering::Acquire) {
+            true => Err(Error::missing(&self.path, "it was given up; it is opened anew", None)),
+            false => Ok(()),
+        }
+    }
+
+    /// True if both are the same directory on the same device.
+    pub(super) fn is_same_place(&self, other: &Self) -> bool {
+        let place = |volume: &Self| volume.identity.as_ref().map(|i| (i.device, i.inode));
+        place(self) == place(other)
     }
 
     /// Says how much was free when there was too little, or that there is enough again.

@@ -1,18 +1,22 @@
-//! What becomes of a file that its writer could not bring to its end: after an error behind the last step.
+//! What becomes of a file that its writer could not bring to its end: in a directory that was given up and opened anew,
+//! and after an error behind the last step.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::faulty::{FaultyDisk, Mood};
-use super::film;
+use super::live::{plan, segments};
+use super::{film, until};
+use crate::base::clock::{Clock, SystemClock};
+use crate::base::health::{Condition, Health};
 use crate::base::id::StreamId;
 use crate::media::access_unit::AccessUnit;
 use crate::storage::layout::{self, Kind};
 use crate::storage::mp4::Mark;
 use crate::storage::recover::recover;
 use crate::storage::segment::Segment;
-use crate::storage::Volume;
+use crate::storage::{self, Volume};
 
 fn live() -> StreamId {
     StreamId::new("live").unwrap()
@@ -25,6 +29,42 @@ fn begin(volume: &Arc<Volume>, film: &[Arc<AccessUnit>]) -> Segment {
     let mut segment = Segment::new(volume.clone(), &live(), mark, &film[0].format, film[0].pts);
     segment.append(film).unwrap();
     segment
+}
+
+#[test]
+fn nobody_finishes_a_file_that_its_writer_still_holds() {
+    let root = tempfile::tempdir().unwrap();
+    let (path, away) = (root.path().join("video"), root.path().join("away"));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let health = Health::new(clock.clone());
+    let storage = storage::start(storage::Setup { plan: plan(&path), first: None, clock, health: health.clone() });
+    let film = film::shoot(30, 30, Duration::ZERO);
+    let old = storage.wait(Duration::from_secs(10)).unwrap();
+    let mut segment = begin(&old, &film[..20]);
+    let is = |condition| health.report()[0].condition == condition;
+    std::fs::rename(&path, &away).unwrap();
+    until("absent", || is(Condition::Absent));
+    std::fs::rename(&away, &path).unwrap();
+    until("running", || is(Condition::Running));
+    let new = storage.volume().unwrap();
+    assert!(!Arc::ptr_eq(&old, &new));
+    let other = begin(&new, &film[..10]);
+    let looks = storage.looks();
+    until("two more looks", || storage.looks() >= looks + 2);
+    let open = |segment: &Segment| path.join(layout::open(&live(), Kind::Video, &segment.name()));
+    assert!(open(&segment).exists() && open(&other).exists());
+    // It may not go on: the name belongs to the volume that was opened after it.
+    assert!(segment.append(&film[20..]).is_err());
+    let part = open(&segment);
+    assert!(segment.finish().is_err() && part.exists());
+    drop(old);
+    until("recovery", || !part.exists());
+    assert!(open(&other).exists(), "another writer still holds it");
+    other.finish().unwrap();
+    let found: Vec<_> = segments(&path).iter().map(|(mark, pictures)| (mark.run, *pictures)).collect();
+    assert_eq!(found, [(1, 20), (2, 10)]);
+    drop(new);
+    assert!(storage.stop(Duration::from_secs(5)));
 }
 
 #[test]
