@@ -1,6 +1,7 @@
 //! Keeps the source of a camera alive: opens it, watches it, opens it again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gst::prelude::*;
@@ -17,7 +18,7 @@ use crate::plan::camera::{Ask, NoMode};
 use crate::source::{self, Opened, Wanted};
 
 use super::state::{Limits, Verdict, judge};
-use super::{Beats, EncoderInput, Setup};
+use super::{Beats, Link, Setup};
 
 /// The first wait after a failure; it doubles up to the plan's `retry_every_max`.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -26,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) struct Keeper {
     setup: Arc<Setup>,
-    input: EncoderInput,
+    link: Link,
     frames: Heartbeat,
     alive: Heartbeat,
     report: Reporter,
@@ -41,10 +42,10 @@ struct Ended {
 }
 
 impl Keeper {
-    pub(super) fn new(setup: Arc<Setup>, input: EncoderInput, beats: &Beats) -> Self {
+    pub(super) fn new(setup: Arc<Setup>, link: Link, beats: &Beats) -> Self {
         let report = setup.health.reporter(format!("{}/source", setup.plan.id));
         let Beats { frames, camera_alive: alive, .. } = beats.clone();
-        Self { setup, input, frames, alive, report, clip: 0 }
+        Self { setup, link, frames, alive, report, clip: 0 }
     }
 
     /// Runs until the daemon ends.
@@ -134,6 +135,7 @@ impl Keeper {
     /// What happens to each picture, on the source's streaming thread.
     fn connect(&self, sink: &gst_app::AppSink, encoded: bool) {
         let (frames, clock) = (self.frames.clone(), self.setup.clock.clone());
+        self.link.native.store(encoded, Ordering::Release);
         if encoded {
             let mut publish = self.setup.framer().into_callback();
             crate::gst::connect_frames(sink, move |sample, pts| {
@@ -141,12 +143,10 @@ impl Keeper {
                 publish(sample, pts);
             });
         } else {
-            let (pictures, input) = (self.setup.pictures.clone(), self.input.clone());
+            let (pictures, link) = (self.setup.pictures.clone(), self.link.clone());
             crate::gst::connect_frames(sink, move |sample, pts| {
                 frames.tick(clock.monotonic());
-                if let Some(input) = &mut *input.lock().expect("nothing panics while it holds this lock") {
-                    input.push(&sample, pts);
-                }
+                link.push(&sample, pts);
                 pictures.put(Picture { sample, pts });
             });
         }

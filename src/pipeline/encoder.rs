@@ -1,6 +1,7 @@
 //! Keeps the encoder of a camera alive: starts it, watches it, starts it again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::base::backoff::Backoff;
@@ -11,7 +12,7 @@ use crate::base::heartbeat::Heartbeat;
 use crate::encode;
 use crate::plan::EncodePlan;
 
-use super::{Beats, EncoderInput, Setup};
+use super::{Beats, Link, Setup};
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -24,7 +25,7 @@ type Ended = (FaultCode, String);
 
 pub(super) struct Keeper {
     setup: Arc<Setup>,
-    input: EncoderInput,
+    link: Link,
     frames: Heartbeat,
     encoded: Heartbeat,
     alive: Heartbeat,
@@ -32,10 +33,10 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(setup: Arc<Setup>, input: EncoderInput, beats: &Beats) -> Self {
+    pub(super) fn new(setup: Arc<Setup>, link: Link, beats: &Beats) -> Self {
         let report = setup.health.reporter(format!("{}/encode", setup.plan.id));
         let Beats { frames, encoded, encoder_alive: alive, .. } = beats.clone();
-        Self { setup, input, frames, encoded, alive, report }
+        Self { setup, link, frames, encoded, alive, report }
     }
 
     /// Runs until the daemon ends.
@@ -45,6 +46,10 @@ impl Keeper {
         while self.setup.shutdown.asked().is_none() {
             let began = self.setup.clock.monotonic();
             self.alive.tick(began);
+            if self.is_not_needed() {
+                self.setup.shutdown.wait(LOOK_EVERY);
+                continue;
+            }
             let result = self.run_once(&plan);
             self.disconnect();
             if let Err((code, detail)) = result {
@@ -58,19 +63,29 @@ impl Keeper {
         self.report.set(Condition::Stopped, "");
     }
 
+    /// True, and said so, while the camera encodes by itself.
+    fn is_not_needed(&self) -> bool {
+        let native = self.link.native.load(Ordering::Acquire);
+        if native {
+            self.report.set(Condition::Idle, "the camera encodes by itself");
+            self.report.clear_all();
+        }
+        native
+    }
+
     fn run_once(&self, plan: &EncodePlan) -> Result<(), Ended> {
         let setup = &self.setup;
         let started = encode::start(plan, setup.plan.rate, setup.framer());
         let (encoder, input) =
             started.map_err(|e| (e.fault().unwrap_or(FaultCode::EncoderFailed), Chain(&e).to_string()))?;
         setup.hub.set_encoder(Some(encoder.keyframes()));
-        *self.input.lock().expect("nothing panics while it holds this lock") = Some(input);
+        self.link.set_input(Some(input));
         self.watch(plan, &encoder).map_err(|detail| (FaultCode::EncoderFailed, detail))
     }
 
     fn disconnect(&self) {
         self.setup.hub.set_encoder(None);
-        drop(self.input.lock().expect("nothing panics while it holds this lock").take());
+        self.link.set_input(None);
     }
 
     fn watch(&self, plan: &EncodePlan, encoder: &encode::Encoder) -> Result<(), String> {
@@ -79,7 +94,7 @@ impl Keeper {
         // Three pictures late is no picture; never less than a second, which a busy machine may take.
         let silence = Duration::from_secs(1).max(setup.plan.rate.period() * 3);
         let (mut units, mut out) = (setup.hub.units(), setup.clock.monotonic());
-        while setup.shutdown.asked().is_none() {
+        while setup.shutdown.asked().is_none() && !self.link.native.load(Ordering::Acquire) {
             if let Some(fault) = encoder.wait_fault(LOOK_EVERY) {
                 return Err(fault.to_string());
             }

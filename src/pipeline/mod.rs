@@ -12,8 +12,10 @@ mod encoder;
 mod state;
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::base::clock::Clock;
 use crate::base::health::Health;
@@ -69,20 +71,45 @@ pub struct Beats {
     pub encoder_alive: Heartbeat,
 }
 
-/// The input of the encoder that runs now, if one does.
-type EncoderInput = Arc<Mutex<Option<crate::encode::Input>>>;
+/// Between the source and the encoder. Cheap to clone.
+#[derive(Clone, Default)]
+struct Link {
+    /// The input of the encoder that runs now, if one does.
+    input: Arc<Mutex<Option<crate::encode::Input>>>,
+    /// The source delivers an encoded stream: there is nothing to encode.
+    native: Arc<AtomicBool>,
+}
+
+impl Link {
+    fn set_input(&self, input: Option<crate::encode::Input>) {
+        let old = std::mem::replace(&mut *self.lock(), input);
+        // Dropped after the lock is free: the source must not wait for it.
+        drop(old);
+    }
+
+    /// Called on the source's streaming thread.
+    fn push(&self, sample: &gst::Sample, pts: Duration) {
+        if let Some(input) = &mut *self.lock() {
+            input.push(sample, pts);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<crate::encode::Input>> {
+        self.input.lock().expect("nothing panics while it holds this lock")
+    }
+}
 
 /// Starts a camera: it opens, watches and reopens its source and its encoder until the daemon ends.
 pub fn start(setup: Setup) -> Handle {
     let setup = Arc::new(setup);
-    let input = EncoderInput::default();
+    let link = Link::default();
     let beats = Beats::default();
     let mut threads = Vec::new();
     if setup.plan.encode.is_some() {
-        let keeper = encoder::Keeper::new(setup.clone(), input.clone(), &beats);
+        let keeper = encoder::Keeper::new(setup.clone(), link.clone(), &beats);
         threads.push(task::thread("encoder", move || keeper.run()));
     }
-    let keeper = camera::Keeper::new(setup, input, &beats);
+    let keeper = camera::Keeper::new(setup, link, &beats);
     threads.push(task::thread("camera", move || keeper.run()));
     Handle { beats, threads }
 }
