@@ -138,3 +138,6 @@ impl Handle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

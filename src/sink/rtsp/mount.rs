@@ -170,7 +170,7 @@ impl Keeper {
 }
 
 /// Puts the media on the common clock and connects it to the hub.
-fn configure(
+pub(super) fn configure(
     media: &gst_rtsp_server::RTSPMedia,
     hub: &Hub,
     delay: &Delay,
