@@ -8,11 +8,12 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use crate::base::error::Chain;
+use crate::base::units::ByteSize;
 use crate::config::Config;
 use crate::config::problem::{Problem, Problems};
 use crate::media::format::{Flip, PixelFormat};
-use crate::plan::{Plan, SourceKind, StreamPlan};
-use crate::storage::Volume;
+use crate::plan::{Plan, SourceKind, StoragePlan, StreamPlan};
+use crate::storage::{Volume, volume};
 
 /// Everything that is wrong.
 pub(super) fn problems(config: &Config, plan: &Plan) -> Problems {
@@ -28,7 +29,7 @@ pub(super) fn problems(config: &Config, plan: &Plan) -> Problems {
         world.plugins(stream, n, plan.rtsp.is_some());
     }
     if let Some(storage) = &plan.storage {
-        world.storage(&storage.path);
+        world.storage(storage);
     }
     world.problems
 }
@@ -101,7 +102,8 @@ impl World<'_> {
         }
     }
 
-    fn storage(&mut self, path: &Path) {
+    fn storage(&mut self, storage: &StoragePlan) {
+        let path = &storage.path;
         // The user's own data directory is made at the start, parents included; a configured one is not.
         let own = self.config.settings.storage.path.is_none();
         if own && !path.parent().is_some_and(Path::exists) {
@@ -109,6 +111,14 @@ impl World<'_> {
         }
         if let Err(e) = Volume::inspect(path) {
             self.problem("storage.path", Chain(&e).to_string(), "");
+            return;
+        }
+        let Ok(capacity) = volume::capacity(path) else { return };
+        if storage.keep_free.bytes() >= capacity / 2 {
+            let (keep, size) = (storage.keep_free, ByteSize::from_bytes(capacity));
+            let message =
+                format!("{keep} are to stay free, but the file system has {size}, and recordings need the rest");
+            self.problem("storage.keep_free", message, "name less than half of the file system");
         }
     }
 }
@@ -217,6 +227,16 @@ mod tests {
             let hit = if want.is_empty() { found.is_empty() } else { found.len() == 1 && found[0].ends_with(want) };
             assert!(hit, "{}: {found:#?}", path.display());
         }
+    }
+
+    #[test]
+    fn more_to_keep_free_than_the_disk_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let found = wrong(
+            dir.path(),
+            &[("SSD_PATH", &dir.path().display().to_string()), ("WINDHOVER_STORAGE__KEEP_FREE", "900 TiB")],
+        );
+        assert!(matches!(found.as_slice(), [one] if one.starts_with("storage.keep_free: 900")), "{found:#?}");
     }
 
     #[test]

@@ -54,7 +54,8 @@ section! {
         /// The directory that bears our marker; made at the first start if it is absent or empty. Absolute.
         /// Default: windhover/video in the user's XDG data directory (~/.local/share).
         path: Option<PathBuf> = "",
-        /// The oldest segments are deleted when less than this is free.
+        /// The oldest segments are deleted when less than this is free, but not where that does not help, because other
+        /// data fills the disk. Less than half of the file system.
         keep_free: ByteSize = "\"2 GiB\"",
         /// Segments older than this are deleted, while the clock is known to be right; "never" to keep them until space
         /// is short. At least 1 minute.

@@ -2,7 +2,8 @@
 //!
 //! Space: when less than `keep_free` is free, the oldest go until a tenth more than that is free again. Age: only
 //! while the clock is known to be right, and only what a right clock has dated (see [`age`](super::age)). Whatever the
-//! reason, the newest `min_keep` of each stream stay, and so does at least one file of each.
+//! reason, the newest `min_keep` of each stream stay, and so does at least one file of each. Where all that may go would
+//! not bring `keep_free` back, the space was taken by something else: then nothing goes to make room.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -49,7 +50,7 @@ pub struct Decision {
     pub delete: Vec<(StreamId, Name)>,
     /// Deleting goes on with the next pass.
     pub cleaning: bool,
-    /// Less than `keep_free` is free, and nothing may be deleted.
+    /// Less than `keep_free` is free, and nothing that may be deleted brings it back.
     pub stuck: bool,
     /// So little is free that recording must wait.
     pub full: bool,
@@ -117,12 +118,27 @@ fn bounds(limits: &Limits) -> (u64, u64) {
     (keep_free, keep_free.saturating_add(keep_free / 10))
 }
 
-/// What to do about `candidates` with `free` bytes left; `cleaning` is the answer of the last pass.
-pub fn decide(candidates: &[Candidate], limits: &Limits, free: u64, cleaning: bool) -> Decision {
-    let (keep_free, target) = bounds(limits);
-    let low = is_low(limits, free, cleaning);
-    let mut decision =
-        Decision { full: free < FLOOR, stuck: free < keep_free && candidates.is_empty(), ..Decision::default() };
+/// All segments that may go to make room.
+pub fn spare(catalog: &Catalog, limits: &Limits) -> Vec<(StreamId, Vec<Name>)> {
+    let spare = |shelf: &Shelf| {
+        let count = shelf.videos.len() - kept(shelf, limits.min_keep).files;
+        shelf.videos.iter().take(count).copied().collect()
+    };
+    catalog.streams.iter().map(|(stream, shelf)| (stream.clone(), spare(shelf))).collect()
+}
+
+/// Bytes that must be freed before deleting to make room can be of use: 0 if enough are free.
+pub fn missing(limits: &Limits, free: u64) -> u64 {
+    bounds(limits).0.saturating_sub(free)
+}
+
+/// What to do about `candidates` with `free` bytes left; `cleaning` is the answer of the last pass. `helps` says
+/// whether deleting can free what is [`missing`].
+pub fn decide(candidates: &[Candidate], limits: &Limits, free: u64, cleaning: bool, helps: bool) -> Decision {
+    let target = bounds(limits).1;
+    let low = helps && is_low(limits, free, cleaning);
+    let stuck = missing(limits, free) > 0 && (!helps || candidates.is_empty());
+    let mut decision = Decision { full: free < FLOOR, stuck, ..Decision::default() };
     let mut expected = free;
     for candidate in candidates {
         if candidate.aged || low && expected < target {
@@ -234,14 +250,14 @@ mod tests {
         fill(&mut catalog, "a", 1, 40, 1000);
         let c = sized(candidates(&catalog, &limits(10), false));
         let free = |tenths: u64| tenths * GIB / 10;
-        assert_eq!(decide(&c, &limits(10), free(20), false), Decision::default());
-        assert_eq!(decide(&c, &limits(10), free(19), false).delete.len(), 3);
-        assert_eq!(decide(&c, &limits(10), free(21), true).delete.len(), 1);
-        assert_eq!(decide(&c, &limits(10), free(22) + GIB, true), Decision::default());
-        let far = decide(&c, &limits(10), 0, false);
+        assert_eq!(decide(&c, &limits(10), free(20), false, true), Decision::default());
+        assert_eq!(decide(&c, &limits(10), free(19), false, true).delete.len(), 3);
+        assert_eq!(decide(&c, &limits(10), free(21), true, true).delete.len(), 1);
+        assert_eq!(decide(&c, &limits(10), free(22) + GIB, true, true), Decision::default());
+        let far = decide(&c, &limits(10), 0, false, true);
         assert!(far.full && !far.stuck && !far.cleaning);
         assert_eq!(far.delete.len(), 22);
-        assert!(decide(&c[..5], &limits(10), 0, false).cleaning);
+        assert!(decide(&c[..5], &limits(10), 0, false, true).cleaning);
     }
 
     #[test]
@@ -249,9 +265,17 @@ mod tests {
         let mut catalog = Catalog::default();
         fill(&mut catalog, "a", 1, 3, 100);
         let c = candidates(&catalog, &limits(600), false);
-        let d = decide(&c, &limits(600), GIB, false);
+        let d = decide(&c, &limits(600), GIB, false, true);
         assert_eq!(d, Decision { stuck: true, ..Decision::default() });
-        assert!(decide(&c, &limits(600), FLOOR - 1, false).full);
+        assert!(decide(&c, &limits(600), FLOOR - 1, false, true).full);
+        // Nor to delete at all, if that does not make the room that is to be free.
+        fill(&mut catalog, "b", 2, 10, 100);
+        let c = sized(candidates(&catalog, &limits(10), false));
+        assert!(!c.is_empty() && missing(&limits(10), GIB) == GIB);
+        let d = decide(&c, &limits(10), GIB, true, false);
+        assert_eq!(d, Decision { stuck: true, ..Decision::default() });
+        let spare: Vec<_> = spare(&catalog, &limits(10)).iter().map(|(_, names)| names.len()).collect();
+        assert_eq!(spare, [0, 7]);
     }
 
     #[test]
@@ -267,7 +291,7 @@ mod tests {
         }
         let told = names(&candidates(&catalog, &limits(0), true));
         assert_eq!(told, ["a0!", "a1!", "a2!", "a3!", "a4!", "b0", "b1", "b2", "b3", "b4"]);
-        assert_eq!(decide(&candidates(&catalog, &limits(0), true), &limits(0), 100 * GIB, false).delete.len(), 5);
+        assert_eq!(decide(&candidates(&catalog, &limits(0), true), &limits(0), 100 * GIB, false, true).delete.len(), 5);
         assert!(names(&candidates(&catalog, &limits(0), false)).iter().all(|n| !n.ends_with('!')));
         assert_eq!(too_old(&limits(0), None), None);
         assert_eq!(too_old(&Limits { max_age: None, ..limits(0) }, now), None);

@@ -86,6 +86,7 @@ pub fn start(setup: Setup) -> Storage {
         clock: setup.clock,
         reporter,
         cleaning: false,
+        hopeless: None,
         leftovers: OpenFiles::new(),
         recover_at: Duration::ZERO,
         given_up: Vec::new(),
@@ -179,6 +180,8 @@ struct Keeper {
     clock: Arc<dyn Clock>,
     reporter: Reporter,
     cleaning: bool,
+    /// Deleting would not make the room that is missing: until when that stands, and how much free space ends it.
+    hopeless: Option<(Duration, u64)>,
     /// Open segments that nobody writes any more.
     leftovers: OpenFiles,
     recover_at: Duration,
@@ -222,6 +225,7 @@ impl Keeper {
         self.leftovers = open;
         self.recover_at = Duration::ZERO;
         self.cleaning = false;
+        self.hopeless = None;
         self.shared.lock().volume = Some(volume.clone());
         self.shared.changed.notify_all();
         let stop = loop {

@@ -1,5 +1,7 @@
 //! The keeper's hands for [`retention`]: reads what it must know, and deletes what it decides.
 
+use std::time::Duration;
+
 use crate::base::fault::FaultCode;
 use crate::base::units::ByteSize;
 use crate::storage::catalog::Catalog;
@@ -8,6 +10,9 @@ use crate::storage::volume::Volume;
 use crate::storage::{mp4, retention};
 
 use super::Keeper;
+
+/// So often is measured again whether deleting would help: it takes some seconds with half a million files.
+const MEASURE_EVERY: Duration = Duration::from_secs(60);
 
 impl Keeper {
     pub(super) fn retain(&mut self, volume: &Volume, free: u64) {
@@ -32,7 +37,8 @@ impl Keeper {
             candidate.bytes = volume.disk().size(&path).unwrap_or(0);
         }
         let today = layout::date(&Name::new(self.clock.wall().as_secs(), 0, 0));
-        let decision = retention::decide(&candidates, &self.limits, free, self.cleaning);
+        let helps = low && self.helps(volume, free);
+        let decision = retention::decide(&candidates, &self.limits, free, self.cleaning, helps);
         for (stream, name) in &decision.delete {
             volume.delete(stream, Kind::Video, name);
             // Never today's directory, in which a writer may be about to make a file.
@@ -46,11 +52,39 @@ impl Keeper {
         if decision.stuck {
             let left = ByteSize::from_bytes(free);
             let keep = ByteSize::from_bytes(self.limits.keep_free);
-            let why = "what fills it is not ours or lies within storage.min_keep";
+            let why = "what fills it is not ours or lies within storage.min_keep, so nothing is deleted";
             self.reporter.raise(FaultCode::StorageFull, format!("{left} are free, {keep} are to be; {why}"));
         } else if !self.cleaning {
             self.reporter.clear(FaultCode::StorageFull);
         }
+    }
+}
+
+impl Keeper {
+    /// Whether deleting what may go would free what is missing. A "no" took a look at every file and stands for a
+    /// minute, unless others make room before: recording itself changes nothing about it.
+    fn helps(&mut self, volume: &Volume, free: u64) -> bool {
+        let missing = retention::missing(&self.limits, free);
+        let now = self.clock.monotonic();
+        if self.hopeless.is_some_and(|(until, enough)| now < until && free < enough) {
+            return false;
+        }
+        let mut found = 0u64;
+        for (stream, names) in volume.catalog(|catalog| retention::spare(catalog, &self.limits)) {
+            for (number, name) in names.iter().enumerate() {
+                if found >= missing {
+                    break;
+                }
+                if number % 64 == 0 {
+                    self.shared.heartbeat.tick(self.clock.monotonic());
+                }
+                let path = layout::finished(&stream, Kind::Video, name);
+                found = found.saturating_add(volume.disk().size(&path).unwrap_or(0));
+            }
+        }
+        let short = missing.saturating_sub(found);
+        self.hopeless = (short > 0).then_some((now + MEASURE_EVERY, free.saturating_add(short)));
+        self.hopeless.is_none()
     }
 }
 

@@ -1,12 +1,12 @@
 //! The storage directory: opened once, locked, and known to be ours before anything is written or deleted in it.
 
+mod place;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-
-use rustix::fs::{FlockOperation, Stat};
 
 use crate::base::error::Chain;
 use crate::base::id::StreamId;
@@ -16,7 +16,9 @@ use crate::storage::disk::{Directory, Disk};
 use crate::storage::error::Error;
 use crate::storage::layout::{self, Kind, Name};
 use crate::storage::marker::{self, Marker};
-use crate::storage::mounts::Mounts;
+
+pub use place::capacity;
+use place::{lock, make_directory, open_directory, place, stat, unlock, writable};
 
 /// An opened storage directory. Whoever holds one may write into it until [`room`](Self::room) or
 /// [`check`](Self::check) says otherwise.
@@ -332,70 +334,6 @@ impl State {
         self.images.insert(stream.clone(), (run, seq + 1));
         Name::new(unix, run, seq)
     }
-}
-
-/// The path without links, of a directory that is there or whose parent is, and not below an unmounted mount point.
-/// Only the last component is ever made: a disk that is mounted on demand (below `/media`, say) brings its mount
-/// point with it, and while it is away a made-up one would fill the root file system.
-fn place(path: &Path) -> Result<PathBuf, Error> {
-    if !path.is_absolute() {
-        return Err(Error::missing(path, "the path is not absolute; begin it with \"/\"", None));
-    }
-    let real = match path.canonicalize() {
-        Ok(real) => real,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let (parent, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
-            let why = || {
-                let parent = parent.display();
-                format!("{parent} is not there; mount the disk, make the directory, or correct storage.path")
-            };
-            parent.canonicalize().map_err(|e| Error::missing(path, why(), Some(e)))?.join(name)
-        }
-        Err(e) => return Err(Error::missing(path, "it cannot be reached", Some(e))),
-    };
-    match Mounts::read().missing_for(&real) {
-        Some(point) => Err(Error::missing(path, format!("nothing is mounted on {}", point.display()), None)),
-        None => Ok(real),
-    }
-}
-
-fn make_directory(path: &Path, real: &Path) -> Result<(), Error> {
-    let why = "it is not there and cannot be made";
-    let made = std::fs::create_dir(real).and_then(|()| match real.parent() {
-        Some(parent) => std::fs::File::open(parent)?.sync_all(),
-        None => Ok(()),
-    });
-    made.map_err(|e| Error::missing(path, why, Some(e)))
-}
-
-fn open_directory(path: &Path, real: &Path) -> Result<Arc<Directory>, Error> {
-    Directory::open(real).map(Arc::new).map_err(|e| Error::missing(path, "it cannot be opened", Some(e)))
-}
-
-fn lock(path: &Path, directory: &Directory) -> Result<(), Error> {
-    match rustix::fs::flock(directory.fd(), FlockOperation::NonBlockingLockExclusive) {
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Busy(path.to_owned())),
-        locked => locked.map_err(|e| Error::missing(path, "it cannot be locked", Some(e.into()))),
-    }
-}
-
-/// Explicitly: a lock ends with its last descriptor, of which a child process that is being started holds a copy.
-fn unlock(path: &Path, directory: &Directory) {
-    if let Err(e) = rustix::fs::flock(directory.fd(), FlockOperation::Unlock) {
-        tracing::debug!("cannot unlock {}: {e}", path.display());
-    }
-}
-
-fn writable(path: &Path, directory: &Directory) -> Result<(), Error> {
-    use rustix::fs::{Access, AtFlags};
-    let wanted = Access::WRITE_OK | Access::EXEC_OK;
-    let why = "it cannot be written; check its owner, and that the disk is not mounted read-only";
-    rustix::fs::accessat(directory.fd(), ".", wanted, AtFlags::EACCESS)
-        .map_err(|e| Error::missing(path, why, Some(e.into())))
-}
-
-fn stat(path: &Path, directory: &Directory) -> Result<Stat, Error> {
-    rustix::fs::fstat(directory.fd()).map_err(|e| Error::missing(path, "it cannot be examined", Some(e.into())))
 }
 
 #[cfg(test)]
