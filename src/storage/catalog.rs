@@ -7,7 +7,7 @@ use crate::base::id::StreamId;
 
 use super::age::Ages;
 use super::disk::Disk;
-use super::error::Error;
+use super::error::{Error, is_linked};
 use super::layout::{self, Completeness, Kind, Name};
 
 /// Finished files of every stream, oldest first in the order of their making.
@@ -138,6 +138,8 @@ fn scan_kind(
 fn list(disk: &dyn Disk, dir: &std::path::Path) -> Result<Vec<super::disk::Item>, Error> {
     match disk.list(dir) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        // Whoever is to write there says so; the other streams are not to suffer for it.
+        Err(e) if is_linked(&e) => Ok(Vec::new()),
         listed => listed.map_err(Error::io("read", dir)),
     }
 }
@@ -168,6 +170,8 @@ mod tests {
         put("live/video/2026-11-21/live_1795161600_r0077-0000.mp4".as_ref());
         put("Not ours/video/2026-11-20/x.mp4".as_ref());
         put("lost+found/x".as_ref());
+        put("dusk/x".as_ref());
+        std::os::unix::fs::symlink(root.path().join("live/video"), root.path().join("dusk/video")).unwrap();
         let (mut catalog, left) = scan(&Directory::open(root.path()).unwrap()).unwrap();
         assert_eq!(catalog.streams[&live].videos, names);
         assert_eq!(left, [(live.clone(), Kind::Video, open)]);

@@ -1,15 +1,17 @@
 //! File access below the storage directory, behind a trait, so that a test can cut the power between any two steps.
 //!
 //! All paths are relative to a directory that was opened once: after an SSD was pulled they fail, and can never land
-//! on the file system below its mount point.
+//! on the file system below its mount point. A link on the way is never followed: what lies behind it would be neither
+//! listed nor deleted, and may be on another disk.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 
 /// What a directory holds under one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,48 +77,77 @@ impl Directory {
         &self.0
     }
 
+    /// Opens a directory below this one, step by step: none of them may be a link, which could lead anywhere.
     fn open_dir(&self, dir: &Path) -> io::Result<OwnedFd> {
-        open_dir(&self.0, here(dir))
+        let mut at = open_dir(&self.0, Path::new("."))?;
+        for (depth, name) in (1..).zip(dir.iter()) {
+            at = step(&at, name).map_err(|e| named(e, &at, dir, depth))?;
+        }
+        Ok(at)
+    }
+
+    /// The directory of a file, and its name there.
+    fn place<'a>(&self, path: &'a Path) -> io::Result<(OwnedFd, &'a OsStr)> {
+        let name = path.file_name().ok_or(rustix::io::Errno::INVAL)?;
+        Ok((self.open_dir(path.parent().unwrap_or(Path::new("")))?, name))
     }
 }
+
+/// A link where a directory of ours should be.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is a link, which is not followed; put a directory in its place, or point storage.path at the disk", .0.display())]
+pub struct Linked(PathBuf);
 
 fn open_dir(at: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::openat(at, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// The directory itself has no name relative to itself but ".".
-fn here(dir: &Path) -> &Path {
-    if dir.as_os_str().is_empty() { Path::new(".") } else { dir }
+fn step(at: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(at, name, flags, Mode::empty())
+}
+
+/// The error of a step to the component `depth` of `dir`: the kernel says of a link only that it is no directory.
+fn named(e: rustix::io::Errno, at: &OwnedFd, dir: &Path, depth: usize) -> io::Error {
+    let path: PathBuf = dir.iter().take(depth).collect();
+    let stat = rustix::fs::statat(at, path.file_name().unwrap_or_default(), AtFlags::SYMLINK_NOFOLLOW);
+    let linked = stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink);
+    if linked { io::Error::other(Linked(path)) } else { e.into() }
 }
 
 impl Disk for Directory {
     fn make_dirs(&self, dir: &Path) -> io::Result<()> {
-        match rustix::fs::mkdirat(&self.0, dir, Mode::from_raw_mode(0o755)) {
-            Err(rustix::io::Errno::EXIST) => return Ok(()),
-            Err(rustix::io::Errno::NOENT) => {
-                let parent = dir.parent().filter(|p| !p.as_os_str().is_empty());
-                self.make_dirs(parent.ok_or(rustix::io::Errno::NOENT)?)?;
-                rustix::fs::mkdirat(&self.0, dir, Mode::from_raw_mode(0o755))?;
+        let mut at = open_dir(&self.0, Path::new("."))?;
+        for (depth, name) in (1..).zip(dir.iter()) {
+            match rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(0o755)) {
+                Err(rustix::io::Errno::EXIST) => {}
+                made => {
+                    made?;
+                    rustix::fs::fsync(&at)?;
+                }
             }
-            made => made?,
+            at = step(&at, name).map_err(|e| named(e, &at, dir, depth))?;
         }
-        self.sync_dir(dir.parent().unwrap_or(Path::new("")))
+        Ok(())
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let (dir, name) = self.place(path)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.0, path, flags, Mode::from_raw_mode(0o644))?;
+        let file = rustix::fs::openat(&dir, name, flags, Mode::from_raw_mode(0o644))?;
         Ok(Box::new(RealFile(file.into())))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let (dir, name) = self.place(path)?;
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.0, path, flags, Mode::empty())?;
+        let file = rustix::fs::openat(&dir, name, flags, Mode::empty())?;
         Ok(Box::new(RealFile(file.into())))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
+        let ((from, old), (to, new)) = (self.place(from)?, self.place(to)?);
+        Ok(rustix::fs::renameat(&from, old, &to, new)?)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
@@ -125,20 +156,23 @@ impl Disk for Directory {
 
     fn switch_link(&self, target: &Path, link: &Path) -> io::Result<()> {
         let new = link.with_extension("new");
-        match rustix::fs::unlinkat(&self.0, &new, AtFlags::empty()) {
+        let (dir, name) = self.place(&new)?;
+        match rustix::fs::unlinkat(&dir, name, AtFlags::empty()) {
             Ok(()) | Err(rustix::io::Errno::NOENT) => {}
             Err(e) => return Err(e.into()),
         }
-        rustix::fs::symlinkat(target, &self.0, &new)?;
+        rustix::fs::symlinkat(target, &dir, name)?;
         self.rename(&new, link)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.0, path, AtFlags::empty())?)
+        let (dir, name) = self.place(path)?;
+        Ok(rustix::fs::unlinkat(&dir, name, AtFlags::empty())?)
     }
 
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.0, dir, AtFlags::REMOVEDIR)?)
+        let (parent, name) = self.place(dir)?;
+        Ok(rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR)?)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<Item>> {
@@ -151,11 +185,11 @@ impl Disk for Directory {
                 continue;
             }
             let is_dir = match entry.file_type() {
-                rustix::fs::FileType::Directory => true,
+                FileType::Directory => true,
                 // Some file systems do not tell the type with the name.
-                rustix::fs::FileType::Unknown => {
+                FileType::Unknown => {
                     let stat = rustix::fs::statat(&dir_fd, name, AtFlags::SYMLINK_NOFOLLOW)?;
-                    rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory
+                    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
                 }
                 _ => false,
             };
@@ -165,7 +199,8 @@ impl Disk for Directory {
     }
 
     fn size(&self, path: &Path) -> io::Result<u64> {
-        let stat = rustix::fs::statat(&self.0, path, AtFlags::SYMLINK_NOFOLLOW)?;
+        let (dir, name) = self.place(path)?;
+        let stat = rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(u64::try_from(stat.st_size).unwrap_or(0))
     }
 
@@ -231,5 +266,33 @@ mod tests {
         disk.remove(p("a/b/c/g")).unwrap();
         disk.remove_dir(p("a/b/c")).unwrap();
         assert!(disk.list(p("")).is_ok() && disk.free().unwrap() > 0);
+    }
+
+    #[test]
+    fn links_on_the_way_are_not_followed() {
+        let (root, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let disk = Directory::open(root.path()).unwrap();
+        std::fs::create_dir(other.path().join("video")).unwrap();
+        std::fs::write(other.path().join("video/f"), "x").unwrap();
+        std::os::unix::fs::symlink(other.path(), root.path().join("live")).unwrap();
+        let p = Path::new;
+        disk.make_dirs(p("b")).unwrap();
+        let all = [
+            disk.make_dirs(p("live/video/2026-11-20")),
+            disk.create(p("live/video/g")).map(drop),
+            disk.open(p("live/video/f")).map(drop),
+            disk.rename(p("live/video/f"), p("b/f")),
+            disk.sync_dir(p("live")),
+            disk.switch_link(p("video/f"), p("live/latest.x")),
+            disk.remove(p("live/video/f")),
+            disk.remove_dir(p("live/video")),
+            disk.list(p("live/video")).map(drop),
+            disk.size(p("live/video/f")).map(drop),
+        ];
+        for (number, result) in all.into_iter().enumerate() {
+            let text = result.map_err(|e| e.to_string());
+            assert!(text.as_ref().is_err_and(|e| e.starts_with("live is a link")), "{number}: {text:?}");
+        }
+        assert_eq!(std::fs::read_dir(other.path().join("video")).unwrap().count(), 1);
     }
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::base::error::{Coded, Kind};
 use crate::base::fault::FaultCode;
 
+use super::disk::Linked;
+
 /// An error of the storage room.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -76,6 +78,7 @@ impl Coded for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Missing { .. } | Self::Foreign { .. } | Self::Busy(_) => Kind::Unavailable,
+            Self::Io { source, .. } if is_linked(source) => Kind::Unavailable,
             Self::Full { .. } => Kind::Exhausted,
             Self::Io { source, .. } if is_full(source) => Kind::Exhausted,
             Self::Io { .. } | Self::Unfit { .. } => Kind::Failed,
@@ -88,6 +91,7 @@ impl Coded for Error {
             Self::Foreign { .. } => FaultCode::StorageForeign,
             Self::Busy(_) => FaultCode::StorageBusy,
             Self::Full { .. } => FaultCode::StorageFull,
+            Self::Io { source, .. } if is_linked(source) => FaultCode::StorageForeign,
             Self::Io { source, .. } if is_full(source) => FaultCode::StorageFull,
             Self::Io { source, .. } if is_gone(source) => FaultCode::StorageMissing,
             Self::Io { .. } | Self::Unfit { .. } => FaultCode::WriteFailed,
@@ -97,6 +101,11 @@ impl Coded for Error {
 
 fn is_full(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// A link stands where a directory of ours should be.
+pub(super) fn is_linked(e: &io::Error) -> bool {
+    e.get_ref().is_some_and(|inner| inner.is::<Linked>())
 }
 
 /// The device was unplugged, or the kernel has remounted it read-only after errors.

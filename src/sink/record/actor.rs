@@ -194,7 +194,7 @@ impl Actor {
         let now = self.now();
         self.handle.heartbeat.tick(now);
         reporter.set(Condition::Running, "");
-        for code in [FaultCode::StorageMissing, FaultCode::StorageFull] {
+        for code in [FaultCode::StorageMissing, FaultCode::StorageForeign, FaultCode::StorageFull] {
             reporter.clear(code);
         }
         if self.trouble.is_some_and(|trouble| now.saturating_sub(trouble) > CLEAN) {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::faulty::{FaultyDisk, Mood};
-use super::live::{plan, segments};
+use super::live::{Rig, plan, segments};
 use super::{film, until};
 use crate::base::clock::{Clock, SystemClock};
+use crate::base::fault::FaultCode;
 use crate::base::health::{Condition, Health};
 use crate::base::id::StreamId;
 use crate::media::access_unit::AccessUnit;
@@ -65,6 +66,26 @@ fn nobody_finishes_a_file_that_its_writer_still_holds() {
     assert_eq!(found, [(1, 20), (2, 10)]);
     drop(new);
     assert!(storage.stop(Duration::from_secs(5)));
+}
+
+#[test]
+fn a_link_in_place_of_a_streams_directory_is_named_until_it_is_gone() {
+    let (root, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    drop(Volume::open(root.path(), None, Some(Duration::ZERO)).unwrap());
+    let link = root.path().join("live");
+    std::os::unix::fs::symlink(other.path(), &link).unwrap();
+    let mut rig = Rig::on(root.path());
+    rig.send(40);
+    let foreign = |rig: &Rig| rig.page("live/record").faults.into_iter().find(|f| f.code == FaultCode::StorageForeign);
+    until("the fault", || foreign(&rig).is_some());
+    let detail = foreign(&rig).unwrap().detail;
+    assert!(detail.contains("live is a link"), "{detail}");
+    assert_eq!(std::fs::read_dir(other.path()).unwrap().count(), 0);
+    std::fs::remove_file(&link).unwrap();
+    until("running", || {
+        rig.send(30);
+        rig.page("live/record").condition == Condition::Running && foreign(&rig).is_none()
+    });
 }
 
 #[test]
