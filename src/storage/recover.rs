@@ -19,8 +19,10 @@ use super::volume::Volume;
 pub enum Outcome {
     /// It is a finished file now.
     Finished,
-    /// Set aside here.
+    /// Damaged, and set aside here.
     Quarantined(PathBuf),
+    /// Cut off before anything in it was promised, and set aside here.
+    Unbegun(PathBuf),
     /// Neither the open nor a finished file is there any more.
     Gone,
 }
@@ -30,7 +32,7 @@ pub enum Outcome {
 pub struct Recovered {
     /// How many segments are finished files now.
     pub finished: u64,
-    /// Segments that were set aside.
+    /// Damaged segments that were set aside.
     pub aside: Vec<PathBuf>,
     /// Segments to try again later.
     pub failed: OpenFiles,
@@ -57,6 +59,9 @@ pub fn recover(volume: &Volume, open: OpenFiles) -> Recovered {
                 tracing::warn!("nothing can be played in {}: moved to {}", path.display(), to.display());
                 result.aside.push(to);
             }
+            Ok(Outcome::Unbegun(to)) => {
+                tracing::info!("{} was cut off at its beginning: moved to {}", path.display(), to.display());
+            }
             Ok(Outcome::Gone) => tracing::warn!("{} is gone: somebody removed it", path.display()),
             Err(e) => {
                 tracing::error!("cannot recover {}: {}", path.display(), Chain(&e));
@@ -74,7 +79,7 @@ pub fn recover_segment(disk: &dyn Disk, stream: &StreamId, name: &Name) -> Resul
     match (is_there(disk, &from)?, is_there(disk, &to)?) {
         (true, false) => {}
         // Cannot come from us; but a finished file is never written over.
-        (true, true) => return set_aside(disk, stream, name, &from),
+        (true, true) => return set_aside(disk, stream, name, &from).map(Outcome::Quarantined),
         // It was renamed, and an error came before the name was known to be durable.
         (false, true) => return segment::sync_name(disk, &to).map(|()| Outcome::Finished),
         (false, false) => return Ok(Outcome::Gone),
@@ -86,10 +91,9 @@ pub fn recover_segment(disk: &dyn Disk, stream: &StreamId, name: &Name) -> Resul
         Found::Fragments(leftover) => {
             segment::close(file.as_mut(), &from, &leftover)?;
         }
-        Found::Nothing => {
-            drop(file);
-            return set_aside(disk, stream, name, &from);
-        }
+        // An ordinary end of power on a good disk.
+        Found::Nothing => return set_aside(disk, stream, name, &from).map(Outcome::Unbegun),
+        Found::Damaged => return set_aside(disk, stream, name, &from).map(Outcome::Quarantined),
     }
     drop(file);
     segment::publish(disk, &from, &to)?;
@@ -103,11 +107,11 @@ fn is_there(disk: &dyn Disk, path: &Path) -> Result<bool, Error> {
     }
 }
 
-fn set_aside(disk: &dyn Disk, stream: &StreamId, name: &Name, from: &Path) -> Result<Outcome, Error> {
+fn set_aside(disk: &dyn Disk, stream: &StreamId, name: &Name, from: &Path) -> Result<PathBuf, Error> {
     let folder = layout::quarantine_folder(stream);
     let to = layout::quarantined(stream, name);
     disk.make_dirs(&folder).map_err(Error::io("make", &folder))?;
     disk.rename(from, &to).map_err(Error::io("rename", from))?;
     disk.sync_dir(&folder).map_err(Error::io("sync", &folder))?;
-    Ok(Outcome::Quarantined(to))
+    Ok(to)
 }

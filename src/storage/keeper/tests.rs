@@ -32,19 +32,29 @@ impl House {
         fs::write(path, content).unwrap();
     }
 
-    /// A finished segment of `ms` milliseconds, made by a clock that was right or not.
-    fn record(&self, name: &Name, clock_right: bool, ms: u64) {
-        let path = layout::finished(&live(), Kind::Video, name);
+    /// A segment of two fragments that plays `ms` milliseconds, made by a clock that was right or not.
+    fn fragments(&self, name: &Name, clock_right: bool, ms: u64) -> (Vec<u8>, Leftover) {
         let track = Track { width: 64, height: 64, sps: SPS.into(), pps: vec![0x68].into(), period: 90 };
         let start_ns = name.unix * 1_000_000_000;
         let mark = Mark { run: name.run, seq: name.seq, start_ns, lost: 0, clock_right };
-        let pictures = [(vec![vec![0x65, 1].into()], 0, true), (vec![vec![0x65, 2].into()], 90 * (ms - 1), true)];
         let (mut data, reserve) = mp4::head(&track, &mark).unwrap();
-        let (fragment, samples) = mp4::fragment(&track, 1, data.len() as u64, &pictures).unwrap();
-        data.extend(fragment);
+        let mut samples = Vec::new();
+        for (number, time) in [(1, 0), (2, 90 * (ms - 1))] {
+            let picture = (vec![vec![0x65, 1].into()], time, true);
+            let (fragment, added) = mp4::fragment(&track, number, data.len() as u64, &[picture]).unwrap();
+            data.extend(fragment);
+            samples.extend(added);
+        }
+        let end = data.len() as u64;
+        (data, Leftover { track, mark, reserve, end, samples })
+    }
+
+    /// The same, finished, on the disk.
+    fn record(&self, name: &Name, clock_right: bool, ms: u64) {
+        let path = layout::finished(&live(), Kind::Video, name);
+        let (data, leftover) = self.fragments(name, clock_right, ms);
         self.put(&path, &data);
         let disk = Directory::open(self.root.path()).unwrap();
-        let leftover = Leftover { track, mark, reserve, end: data.len() as u64, samples };
         segment::close(disk.open(&path).unwrap().as_mut(), &path, &leftover).unwrap();
     }
 
@@ -98,19 +108,23 @@ fn what_cannot_be_played_is_set_aside_and_reported() {
     let name = |run| Name::new(UNIX, run, 0);
     house.put(&layout::open(&live(), Kind::Video, &name(3)), b"");
     house.put(&layout::open(&live(), Kind::Video, &name(4)), &[0x55; 5000]);
+    // Fragments were flushed, and then its beginning was lost.
+    let mut damaged = house.fragments(&name(6), true, 5000).0;
+    damaged[..100].fill(0);
+    house.put(&layout::open(&live(), Kind::Video, &name(6)), &damaged);
     house.put(&layout::open(&live(), Kind::Image, &name(5)), b"half a picture");
     house.put(&layout::finished(&live(), Kind::Video, &name(2)), b"x");
     let volume = house.start(0, None).wait(Duration::from_secs(20)).unwrap();
-    assert_eq!(volume.next_run(), 6);
+    assert_eq!(volume.next_run(), 7);
     house.until("the report", |h| has(&h.page(), FaultCode::SegmentQuarantined));
     house.until("running", |h| h.page().condition == Condition::Running);
-    for run in [3, 4] {
+    for run in [3, 4, 6] {
         assert!(house.root.path().join(layout::quarantined(&live(), &name(run))).exists());
     }
     assert!(!house.root.path().join(layout::open(&live(), Kind::Image, &name(5))).exists());
     assert!(house.there(&name(2)));
     let detail = &house.page().faults[0].detail;
-    assert!(detail.starts_with("2 in all"), "{detail}");
+    assert!(detail.starts_with("1 in all") && detail.contains("r0006"), "{detail}");
 }
 
 #[test]

@@ -12,6 +12,8 @@ use super::{CHECK, CHECK_LEN, EPOCH_1904, MARK, Mark, RESERVE_LEN, Sample, TIMES
 
 /// No moov or moof of ours is larger: 1 MiB describes 80,000 pictures in one fragment.
 const MAX_INDEX: u64 = 1 << 20;
+/// So much is searched at once.
+const SEARCH: u64 = 1 << 20;
 /// No fragment of ours is larger: 0.35 s at 3 Gbit/s.
 const MAX_FRAGMENT: u64 = 128 << 20;
 
@@ -27,8 +29,10 @@ pub enum Found {
     },
     /// Fragments.
     Fragments(Leftover),
-    /// Nothing that can be played.
+    /// Nothing that can be played, and nothing that was ever promised: not even the first fragment was flushed.
     Nothing,
+    /// Nothing that can be played, though fragments were flushed.
+    Damaged,
 }
 
 /// A segment that was not finished.
@@ -49,18 +53,43 @@ pub struct Leftover {
 /// Reads a segment.
 pub fn read(file: &dyn DiskFile) -> io::Result<Found> {
     let reader = Reader { file, len: file.size()? };
-    let Some(head) = reader.head()? else { return Ok(Found::Nothing) };
-    if let Some(found) = reader.closed(head.reserve)? {
-        return Ok(found);
+    match reader.found()? {
+        Found::Nothing if reader.was_flushed()? => Ok(Found::Damaged),
+        found => Ok(found),
     }
-    let Some((track, moov_end)) = reader.track(&head)? else { return Ok(Found::Nothing) };
-    let mut leftover = Leftover { track, mark: head.mark, reserve: head.reserve, end: moov_end, samples: Vec::new() };
-    while let Some((samples, end)) = reader.fragment(leftover.end)? {
-        leftover.samples.extend(samples);
-        leftover.end = end;
+}
+
+impl Reader<'_> {
+    fn found(&self) -> io::Result<Found> {
+        let Some(head) = self.head()? else { return Ok(Found::Nothing) };
+        if let Some(found) = self.closed(head.reserve)? {
+            return Ok(found);
+        }
+        let Some((track, moov_end)) = self.track(&head)? else { return Ok(Found::Nothing) };
+        let mut leftover =
+            Leftover { track, mark: head.mark, reserve: head.reserve, end: moov_end, samples: Vec::new() };
+        while let Some((samples, end)) = self.fragment(leftover.end)? {
+            leftover.samples.extend(samples);
+            leftover.end = end;
+        }
+        fix_period(&mut leftover);
+        Ok(if leftover.samples.is_empty() { Found::Nothing } else { Found::Fragments(leftover) })
     }
-    fix_period(&mut leftover);
-    Ok(if leftover.samples.is_empty() { Found::Nothing } else { Found::Fragments(leftover) })
+
+    /// True if a second fragment was begun, as is done only once the first one is flushed: the first write holds two
+    /// check boxes.
+    fn was_flushed(&self) -> io::Result<bool> {
+        let mut checks = 0;
+        let mut at = 0;
+        while at + 16 <= self.len && checks < 3 {
+            let end = self.len.min(at + SEARCH);
+            let data = self.bytes(at, end)?;
+            checks += data.windows(CHECK.len()).filter(|window| **window == CHECK).count();
+            // So that one that lies across the end is found in the next piece, once.
+            at = end - 15;
+        }
+        Ok(checks >= 3)
+    }
 }
 
 /// The nominal period is not in the file; the usual distance of its pictures is as good.
