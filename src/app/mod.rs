@@ -85,7 +85,7 @@ impl Daemon {
         let watched = streams.iter().flat_map(|s| s.watched(&parts)).chain([control_watched(&heartbeat)]).collect();
         watchdog::start(systemd.clone(), parts.clock.clone(), watched, parts.shutdown.clone());
         let _context = runtime.enter();
-        parts.open_doors(plan, &streams, heartbeat, rtsp.as_ref(), systemd);
+        parts.open_doors(plan, &streams, storage.clone(), heartbeat, rtsp.as_ref(), systemd);
         Self { storage, streams, rtsp }
     }
 
@@ -148,6 +148,7 @@ impl Parts {
         &self,
         plan: Plan,
         streams: &[Stream],
+        storage: Option<Storage>,
         heartbeat: Heartbeat,
         rtsp: Option<&rtsp::Handle>,
         systemd: Systemd,
@@ -162,11 +163,11 @@ impl Parts {
             snapshots: Arc::new(stream::Snapshots::of(streams)),
             heartbeat: heartbeat.clone(),
         });
-        let recorders = streams.iter().filter_map(Stream::recorder).collect();
+        let writers = Writers { storage, recorders: streams.iter().filter_map(Stream::recorder).collect() };
         let (health, shutdown) = (self.health.clone(), self.shutdown.clone());
         let door = Door { control: control.clone(), health, plan: http, shutdown, limits: Limits::default() };
         task::task("http", crate::http::serve(door));
-        task::task("record-watch", watch_recorders(recorders, self.clock.clone(), self.shutdown.clone()));
+        task::task("record-watch", watch_writers(writers, self.clock.clone(), self.shutdown.clone()));
         task::task("control", supervise::beat(self.clock.clone(), heartbeat, self.shutdown.clone()));
         // A port that another program holds is a fault; it keeps nothing else from starting.
         let (listening, health) = (rtsp.map(rtsp::Handle::listening), self.health.clone());
@@ -176,12 +177,20 @@ impl Parts {
     }
 }
 
-/// A recorder whose disk does not answer cannot say so itself.
-async fn watch_recorders(recorders: Vec<record::Handle>, clock: Arc<dyn Clock>, shutdown: Shutdown) {
+/// What may hang in a disk.
+struct Writers {
+    storage: Option<Storage>,
+    recorders: Vec<record::Handle>,
+}
+
+/// A thread whose disk does not answer cannot say so itself.
+async fn watch_writers(writers: Writers, clock: Arc<dyn Clock>, shutdown: Shutdown) {
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     while shutdown.asked().is_none() {
         interval.tick().await;
-        recorders.iter().for_each(|recorder| recorder.watch(clock.monotonic()));
+        let now = clock.monotonic();
+        writers.storage.iter().for_each(|storage| storage.watch(now));
+        writers.recorders.iter().for_each(|recorder| recorder.watch(now));
     }
 }
 

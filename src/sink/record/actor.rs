@@ -1,6 +1,7 @@
 //! The loop of the recorder: from the queue to the disk, and again after an error.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::base::backoff::Backoff;
@@ -205,6 +206,10 @@ impl Actor {
 
     fn beat(&self) {
         self.handle.attempt.tick(self.now());
+        // After a write that failed in the end, the fault stays as long as after any other.
+        if self.handle.blocked.swap(false, Ordering::AcqRel) && self.trouble.is_none() {
+            self.handle.reporter.clear(FaultCode::WriteFailed);
+        }
     }
 
     fn now(&self) -> Duration {

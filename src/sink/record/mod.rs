@@ -14,9 +14,11 @@ mod cut;
 mod session;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::base::clock::Clock;
+use crate::base::fault::FaultCode;
 use crate::base::health::{Condition, Health, Reporter};
 use crate::base::heartbeat::Heartbeat;
 use crate::base::id::StreamId;
@@ -55,6 +57,8 @@ pub struct Handle {
     stop: Shutdown,
     stopped: Shutdown,
     reporter: Reporter,
+    /// True while the disk is reported not to answer.
+    blocked: Arc<AtomicBool>,
 }
 
 /// Starts the recorder of one stream. It runs until [`Handle::stop`].
@@ -65,6 +69,7 @@ pub fn start(setup: Setup) -> Handle {
         stop: Shutdown::new(),
         stopped: Shutdown::new(),
         reporter: setup.health.reporter(format!("{}/record", setup.stream)),
+        blocked: Arc::default(),
     };
     let policy = Policy::Lossless { depth: setup.plan.buffer, bytes: QUEUE_BYTES };
     // Subscribed here, not on the thread: what is published after this call is recorded.
@@ -96,13 +101,17 @@ impl Handle {
         self.heartbeat.clone()
     }
 
-    /// Says "Recovering" on the recorder's page if its thread is stuck in a disk that does not answer: it cannot say
-    /// so itself. To be called about once a second; the next fragment that becomes durable says "Running" again.
+    /// Says "Recovering" on the recorder's page and raises `REC-004` if its thread is stuck in a disk that does not
+    /// answer: it cannot say so itself. To be called about once a second; the thread takes the fault back when the disk
+    /// has answered, and the next fragment that becomes durable says "Running" again.
     pub fn watch(&self, now: Duration) {
         let Some(age) = self.attempt.age(now).filter(|age| *age > BLOCKED_AFTER) else { return };
         if self.stopped.asked().is_none() {
-            let seconds = age.as_secs();
-            self.reporter.set(Condition::Recovering, format!("the disk has not answered for {seconds} s"));
+            let detail = format!("the disk has not answered for {} s", age.as_secs());
+            self.reporter.raise(FaultCode::WriteFailed, detail.as_str());
+            self.reporter.set(Condition::Recovering, detail);
+            // Behind the fault: the thread may be back already, and must not look between the two.
+            self.blocked.store(true, Ordering::Release);
         }
     }
 }

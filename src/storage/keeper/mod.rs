@@ -28,6 +28,11 @@ use crate::storage::volume::Volume;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A segment that could not be recovered is tried again so often.
 const RECOVER_EVERY: Duration = Duration::from_secs(60);
+/// Faults that keep the storage from being used; at most one of them is present.
+const UNUSABLE: [FaultCode; 4] =
+    [FaultCode::StorageMissing, FaultCode::StorageForeign, FaultCode::StorageBusy, FaultCode::WriteFailed];
+/// A disk that has not answered for so long is reported: more than it takes to look again or to try to open it again.
+const BLOCKED_AFTER: Duration = Duration::from_secs(5);
 /// Attempts to open a volume that is away: a disk that comes back is in use within two seconds.
 const OPEN_FIRST: Duration = Duration::from_millis(250);
 const OPEN_MAX: Duration = Duration::from_secs(2);
@@ -51,7 +56,9 @@ pub struct Storage(Arc<Shared>);
 struct Shared {
     images: u32,
     path: PathBuf,
+    /// Beats with every look at the disk; stands still while the disk does not answer.
     heartbeat: Heartbeat,
+    reporter: Reporter,
     slot: Mutex<Slot>,
     changed: Condvar,
 }
@@ -67,14 +74,15 @@ struct Slot {
 
 /// Starts the keeper. Returns at once; the volume is there when [`Storage::volume`] says so.
 pub fn start(setup: Setup) -> Storage {
+    let reporter = setup.health.reporter("storage");
     let storage = Storage(Arc::new(Shared {
+        reporter: reporter.clone(),
         images: setup.plan.images,
         path: setup.plan.path.clone(),
         heartbeat: Heartbeat::new(),
         slot: Mutex::default(),
         changed: Condvar::new(),
     }));
-    let reporter = setup.health.reporter("storage");
     let keeper = Keeper {
         shared: storage.0.clone(),
         limits: Limits {
@@ -101,6 +109,7 @@ impl Storage {
     #[cfg(test)]
     pub(crate) fn for_test(volume: Arc<Volume>) -> Self {
         Self(Arc::new(Shared {
+            reporter: Health::new(Arc::new(crate::base::clock::SystemClock)).reporter("storage"),
             images: 3,
             path: volume.path().to_owned(),
             heartbeat: Heartbeat::new(),
@@ -144,9 +153,19 @@ impl Storage {
         written
     }
 
-    /// Beats with every look at the disk; stands still while the disk does not answer.
-    pub fn heartbeat(&self) -> Heartbeat {
-        self.0.heartbeat.clone()
+    /// Says "Recovering" and raises `REC-004` if the keeper is stuck in a disk that does not answer: it cannot say so
+    /// itself. To be called about once a second; the keeper takes it back when the disk has answered.
+    pub fn watch(&self, now: Duration) {
+        let Some(age) = self.0.heartbeat.age(now).filter(|age| *age > BLOCKED_AFTER) else { return };
+        let ended = {
+            let slot = self.0.lock();
+            slot.stop || slot.stopped
+        };
+        if !ended {
+            let detail = format!("the disk has not answered for {} s", age.as_secs());
+            self.0.reporter.raise(FaultCode::WriteFailed, detail.as_str());
+            self.0.reporter.set(Condition::Recovering, detail);
+        }
     }
 
     /// Ends the keeper and gives the lock back. Writers must have ended before. False if a disk that does not answer
@@ -199,6 +218,7 @@ impl Keeper {
         loop {
             let since = self.clock.monotonic();
             self.let_go(None);
+            self.shared.heartbeat.tick(since);
             match Volume::open(&self.shared.path, self.first.clone(), may_make.then(|| self.clock.wall())) {
                 Ok((volume, open)) => {
                     may_make = false;
@@ -219,9 +239,6 @@ impl Keeper {
 
     /// Keeps an open volume until it is gone (false) or the daemon ends (true).
     fn keep(&mut self, volume: Arc<Volume>, open: OpenFiles) -> bool {
-        for code in [FaultCode::StorageMissing, FaultCode::StorageForeign, FaultCode::StorageBusy] {
-            self.reporter.clear(code);
-        }
         self.leftovers = open;
         self.recover_at = Duration::ZERO;
         self.cleaning = false;
@@ -234,6 +251,7 @@ impl Keeper {
                 break false;
             }
             self.shared.heartbeat.tick(self.clock.monotonic());
+            UNUSABLE.into_iter().for_each(|code| self.reporter.clear(code));
             if self.shared.sleep(if self.cleaning { LOOK_EVERY / 10 } else { LOOK_EVERY }) {
                 break true;
             }
@@ -247,7 +265,7 @@ impl Keeper {
     fn absent(&self, e: &Error) {
         let detail = Chain(e).to_string();
         let code = e.fault().unwrap_or(FaultCode::StorageMissing);
-        for other in [FaultCode::StorageMissing, FaultCode::StorageForeign, FaultCode::StorageBusy] {
+        for other in UNUSABLE {
             if other != code {
                 self.reporter.clear(other);
             }

@@ -179,6 +179,26 @@ fn runs_of_one_file_make_room_too() {
 }
 
 #[test]
+fn a_disk_that_does_not_answer_is_reported_until_it_does() {
+    let mut house = House::new();
+    let storage = house.start(0, None).clone();
+    house.until("running", |h| h.page().condition == Condition::Running);
+    // The clock of the house stands still.
+    let now = SimClock::at(Duration::ZERO).monotonic();
+    storage.watch(now + Duration::from_secs(4));
+    assert!(!has(&house.page(), FaultCode::WriteFailed));
+    house.until("the fault", |h| {
+        storage.watch(now + Duration::from_secs(7));
+        has(&h.page(), FaultCode::WriteFailed)
+    });
+    house.until("the disk's answer", |h| !has(&h.page(), FaultCode::WriteFailed));
+    house.until("running", |h| h.page().condition == Condition::Running);
+    assert!(storage.stop(Duration::from_secs(5)));
+    storage.watch(now + Duration::from_secs(60));
+    assert_eq!(house.page().condition, Condition::Stopped);
+}
+
+#[test]
 fn old_segments_go_and_snapshots_are_limited() {
     let mut house = House::new();
     let names: Vec<_> = (0..10).map(|i| Name::new(UNIX + u64::from(i) * 30_000, 1, i)).collect();

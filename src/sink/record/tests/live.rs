@@ -181,8 +181,10 @@ fn a_blocked_disk_fills_the_queue_and_the_gap_is_marked_and_reported() {
     until("the writer to be stuck", || disk.waiting());
     rig.record.watch(rig.clock.monotonic() + Duration::from_secs(20));
     assert_eq!(rig.page("live/record").condition, Condition::Recovering);
+    assert!(rig.has(FaultCode::WriteFailed));
     rig.send(150);
     disk.set(Mood::Well);
+    until("the disk's answer", || !rig.has(FaultCode::WriteFailed));
     // The queue takes pictures again when it has drained; each sending begins at a keyframe.
     until("the gap", || {
         rig.send(30);
