@@ -1,6 +1,7 @@
 //! Raw pictures to an encoded stream, in a pipeline of its own: an encoder that fails is rebuilt without touching the
 //! camera.
 
+mod follow;
 mod framer;
 mod keyframes;
 mod nvidia;
@@ -11,6 +12,7 @@ mod v4l2m2m;
 mod va;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gst::prelude::*;
@@ -26,6 +28,7 @@ use crate::plan::EncodePlan;
 use keyframes::KeyframeRequests;
 use row::{Chain, Wish};
 
+pub use follow::{Follow, Followed};
 pub use framer::{Deliver, Framer};
 pub use self_test::encode_ten;
 
@@ -73,6 +76,7 @@ pub struct Encoder {
     pipeline: Pipeline,
     chain: Chain,
     wish: Wish,
+    bytes: Arc<AtomicU64>,
 }
 
 /// What became of another bit rate.
@@ -97,7 +101,21 @@ pub fn start(plan: &EncodePlan, rate: FrameRate, framer: Framer) -> Result<(Enco
     let wish = Wish { bitrate: plan.bitrate, keyframe_frames: plan.keyframe_frames, threads: plan.threads.value, rate };
     let chain = Chain::build(&plan.element.value, &wish)?;
     let (pipeline, input) = assemble(&chain, framer).map_err(failed)?;
-    Ok((Encoder { pipeline, chain, wish }, input))
+    let bytes = count_bytes(&chain.encoder);
+    Ok((Encoder { pipeline, chain, wish, bytes }, input))
+}
+
+/// Counts what leaves the encoder.
+fn count_bytes(encoder: &gst::Element) -> Arc<AtomicU64> {
+    let bytes = Arc::new(AtomicU64::new(0));
+    let pad = encoder.static_pad("src").expect("every encoder has a source pad");
+    let counter = bytes.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, probe| {
+        let size = probe.buffer().map_or(0, |buffer| buffer.size() as u64);
+        counter.fetch_add(size, Ordering::Relaxed);
+        gst::PadProbeReturn::Ok
+    });
+    bytes
 }
 
 fn assemble(chain: &Chain, framer: Framer) -> Result<(Pipeline, Input), crate::gst::Error> {
@@ -148,7 +166,12 @@ impl Encoder {
         Arc::new(KeyframeRequests::new(self.chain.encoder.clone(), self.chain.row.force))
     }
 
-    /// Asks for another target bit rate while it runs.
+    /// Bytes that it has given out.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Asks for another target bit rate while it runs. Whether it follows shows in [`Follow`].
     pub fn set_bitrate(&mut self, bitrate: Bitrate) -> Changed {
         let (row, wish) = (self.chain.row, Wish { bitrate, ..self.wish });
         if row.live.is_empty() {

@@ -9,10 +9,10 @@ use crate::base::error::{Chain, Coded};
 use crate::base::fault::FaultCode;
 use crate::base::health::{Condition, Reporter};
 use crate::base::heartbeat::Heartbeat;
-use crate::encode;
+use crate::encode::{self, Changed, Follow, Followed};
 use crate::plan::EncodePlan;
 
-use super::{Beats, Link, Setup};
+use super::{Beats, Link, Setup, WantedBitrate};
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -29,19 +29,20 @@ pub(super) struct Keeper {
     frames: Heartbeat,
     encoded: Heartbeat,
     alive: Heartbeat,
+    bitrate: WantedBitrate,
     report: Reporter,
 }
 
 impl Keeper {
-    pub(super) fn new(setup: Arc<Setup>, link: Link, beats: &Beats) -> Self {
+    pub(super) fn new(setup: Arc<Setup>, link: Link, beats: &Beats, bitrate: WantedBitrate) -> Self {
         let report = setup.health.reporter(format!("{}/encode", setup.plan.id));
         let Beats { frames, encoded, encoder_alive: alive, .. } = beats.clone();
-        Self { setup, link, frames, encoded, alive, report }
+        Self { setup, link, frames, encoded, alive, bitrate, report }
     }
 
     /// Runs until the daemon ends.
     pub(super) fn run(self) {
-        let Some(plan) = self.setup.plan.encode.clone() else { return };
+        let Some(mut plan) = self.setup.plan.encode.clone() else { return };
         let mut backoff = Backoff::new(FIRST_RETRY, self.setup.plan.source.retry_every_max);
         while self.setup.shutdown.asked().is_none() {
             let began = self.setup.clock.monotonic();
@@ -50,7 +51,7 @@ impl Keeper {
                 self.setup.shutdown.wait(LOOK_EVERY);
                 continue;
             }
-            let result = self.run_once(&plan);
+            let result = self.run_once(&mut plan);
             self.disconnect();
             if let Err((code, detail)) = result {
                 self.report.set(Condition::Recovering, detail.as_str());
@@ -73,14 +74,15 @@ impl Keeper {
         native
     }
 
-    fn run_once(&self, plan: &EncodePlan) -> Result<(), Ended> {
+    /// One run of the encoder. `Ok` when it is to be built again at once, or at the daemon's end.
+    fn run_once(&self, plan: &mut EncodePlan) -> Result<(), Ended> {
         let setup = &self.setup;
         let started = encode::start(plan, setup.plan.rate, setup.framer());
         let (encoder, input) =
             started.map_err(|e| (e.fault().unwrap_or(FaultCode::EncoderFailed), Chain(&e).to_string()))?;
         setup.hub.set_encoder(Some(encoder.keyframes()));
         self.link.set_input(Some(input));
-        self.watch(plan, &encoder).map_err(|detail| (FaultCode::EncoderFailed, detail))
+        self.watch(plan, encoder).map_err(|detail| (FaultCode::EncoderFailed, detail))
     }
 
     fn disconnect(&self) {
@@ -88,9 +90,30 @@ impl Keeper {
         self.link.set_input(None);
     }
 
-    fn watch(&self, plan: &EncodePlan, encoder: &encode::Encoder) -> Result<(), String> {
+    /// Changes the bit rate if that is wanted, and sees whether the encoder follows; false when it has to be built anew.
+    fn steer(&self, plan: &mut EncodePlan, encoder: &mut encode::Encoder, follow: &mut Option<Follow>) -> bool {
+        let wanted = self.bitrate.lock().expect("nothing panics while it holds this lock").take();
+        if let Some(to) = wanted.filter(|to| *to != plan.bitrate) {
+            let from = std::mem::replace(&mut plan.bitrate, to);
+            if encoder.set_bitrate(to) == Changed::NeedsRebuild {
+                return false;
+            }
+            *follow = Some(Follow::new(from, to));
+        }
+        match follow.as_mut().map(|f| f.look(self.setup.clock.monotonic(), encoder.bytes())) {
+            Some(Followed::Yes) => *follow = None,
+            Some(Followed::No) => {
+                tracing::warn!("{} does not follow to {}: it is built anew", plan.element.value, plan.bitrate);
+                return false;
+            }
+            Some(Followed::Unknown) | None => {}
+        }
+        true
+    }
+
+    fn watch(&self, plan: &mut EncodePlan, mut encoder: encode::Encoder) -> Result<(), String> {
         let setup = &self.setup;
-        let running = format!("{} at {}", plan.element.value, plan.bitrate);
+        let mut follow = None;
         // Three pictures late is no picture; never less than a second, which a busy machine may take.
         let silence = Duration::from_secs(1).max(setup.plan.rate.period() * 3);
         let (mut units, mut out) = (setup.hub.units(), setup.clock.monotonic());
@@ -98,13 +121,16 @@ impl Keeper {
             if let Some(fault) = encoder.wait_fault(LOOK_EVERY) {
                 return Err(fault.to_string());
             }
+            if !self.steer(plan, &mut encoder, &mut follow) {
+                return Ok(());
+            }
             let now = setup.clock.monotonic();
             self.alive.tick(now);
             let units_now = setup.hub.units();
             if units_now > units {
                 (units, out) = (units_now, now);
                 self.encoded.tick(now);
-                self.report.set(Condition::Running, running.as_str());
+                self.report.set(Condition::Running, format!("{} at {}", plan.element.value, plan.bitrate));
                 self.report.clear_all();
                 self.report.gauge("frames", units);
             } else if self.frames.age(now).is_none_or(|age| age > silence) {

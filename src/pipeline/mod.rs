@@ -22,6 +22,7 @@ use crate::base::health::Health;
 use crate::base::heartbeat::Heartbeat;
 use crate::base::shutdown::Shutdown;
 use crate::base::task;
+use crate::base::units::Bitrate;
 use crate::hub::{Hub, PictureSlot};
 use crate::media::format::PixelFormat;
 use crate::plan::camera::{Ask, NoMode};
@@ -55,6 +56,7 @@ pub struct Setup {
 pub struct Handle {
     /// By what it shows that it advances.
     pub beats: Beats,
+    bitrate: WantedBitrate,
     threads: Vec<JoinHandle<Option<()>>>,
 }
 
@@ -99,19 +101,22 @@ impl Link {
     }
 }
 
+/// Another bit rate for the encoder, until it has taken it.
+type WantedBitrate = Arc<Mutex<Option<Bitrate>>>;
+
 /// Starts a camera: it opens, watches and reopens its source and its encoder until the daemon ends.
 pub fn start(setup: Setup) -> Handle {
     let setup = Arc::new(setup);
     let link = Link::default();
-    let beats = Beats::default();
+    let (beats, bitrate) = (Beats::default(), WantedBitrate::default());
     let mut threads = Vec::new();
     if setup.plan.encode.is_some() {
-        let keeper = encoder::Keeper::new(setup.clone(), link.clone(), &beats);
+        let keeper = encoder::Keeper::new(setup.clone(), link.clone(), &beats, bitrate.clone());
         threads.push(task::thread("encoder", move || keeper.run()));
     }
     let keeper = camera::Keeper::new(setup, link, &beats);
     threads.push(task::thread("camera", move || keeper.run()));
-    Handle { beats, threads }
+    Handle { beats, bitrate, threads }
 }
 
 impl Setup {
@@ -127,6 +132,12 @@ impl Setup {
 }
 
 impl Handle {
+    /// Asks for another target bit rate. The encoder is changed while it runs, and built anew where it cannot do that
+    /// or does not follow; viewers see at most a short pause.
+    pub fn set_bitrate(&self, bitrate: Bitrate) {
+        *self.bitrate.lock().expect("nothing panics while it holds this lock") = Some(bitrate);
+    }
+
     /// Waits for the threads to end after a stop was asked.
     pub fn join(self) {
         for thread in self.threads {

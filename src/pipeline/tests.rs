@@ -235,3 +235,15 @@ fn a_keyframe_comes_on_request() {
     assert!(gaps[1..].iter().all(|&pictures| pictures < 20), "{gaps:?}");
     rig.end();
 }
+
+#[test]
+fn another_bit_rate_is_taken_while_it_runs() {
+    let rig = Rig::start(SourceKind::Test, "openh264enc");
+    rig.until("live/encode", is_well);
+    rig.camera.as_ref().unwrap().set_bitrate(Bitrate::from_bps(300_000));
+    let report = rig.until("live/encode", |b| b.detail == "openh264enc at 300 kbit/s");
+    assert!(is_well(&report) && !report.counters.contains_key("restarts"), "{report:?}");
+    let cached = rig.hub.cached();
+    assert!(!cached.iter().any(|unit| unit.discontinuity), "it was built anew");
+    rig.end();
+}

@@ -3,6 +3,7 @@
 // All of it is test code; clippy knows that only of functions marked as tests.
 #![allow(clippy::unwrap_used)]
 
+mod rebuild;
 mod rig;
 mod stand_in;
 

@@ -65,7 +65,7 @@ fn a_slow_sender_does_not_stop_the_media_at_the_first_sender_report() {
         count.fetch_add(1, Ordering::Relaxed);
     });
     let viewer_zero = viewer_zero.unwrap();
-    let pause = |s: u64| drop(Shutdown::new().wait(Duration::from_secs(s)));
+    let pause = |s: u64| Shutdown::new().wait(Duration::from_secs(s));
     // Sender reports begin within five seconds (RFC 3550, 6.2).
     pause(8);
     let before = packets.load(Ordering::Relaxed);

@@ -138,6 +138,14 @@ stand_in!(Cuvid, cuvid_class, "StandInNvCuvid", raw: SURFACES, deaf: true, prope
 stand_in!(OldCuvid, old_cuvid_class, "StandInNvOldCuvid", raw: SURFACES, deaf: true,
     properties: { let mut all = shared(); all.push(switch("force-idr")); all }, signals: vec![], effect: effect);
 
+// L4T 32, whose driver takes another bit rate and goes on as before.
+stand_in!(Stubborn, stubborn_class, "StandInNvStubborn", raw: SURFACES, deaf: true, properties: tegra(),
+signals: vec![], effect: |core, name, value| {
+    if name != "bitrate" || core.encoder.current_state() == gst::State::Null {
+        effect(core, name, value);
+    }
+});
+
 // Releases that do not exist: one without a bit rate, one with properties of neither set.
 stand_in!(NoRate, no_rate_class, "StandInNvNoRate", raw: SURFACES, deaf: true,
     properties: tegra().into_iter().filter(|spec| spec.name() != "bitrate").collect(), signals: vec![],
