@@ -83,7 +83,7 @@ impl Health {
         Self { clock, book: Arc::default() }
     }
 
-    /// Opens a page for the branch `name`, in condition Starting.
+    /// Opens a page for the branch `name`, in condition Starting, or goes on with the one that is there.
     pub fn reporter(&self, name: impl Into<String>) -> Reporter {
         let name = name.into();
         let since = self.clock.monotonic();
@@ -94,7 +94,7 @@ impl Health {
             faults: BTreeMap::new(),
             counters: BTreeMap::new(),
         };
-        self.lock().insert(name.clone(), entry);
+        self.lock().entry(name.clone()).or_insert(entry);
         Reporter { health: self.clone(), name }
     }
 

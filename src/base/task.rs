@@ -2,6 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::fault::FaultCode;
+use super::health::{Condition, Reporter};
+use super::shutdown::Shutdown;
+
+/// A bug that shows at once must not fill the log.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Starts a named thread. The kernel shows the first 15 bytes of the name (`ps -T`).
 ///
@@ -20,6 +28,28 @@ pub fn thread<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + '
             result.ok()
         })
         .expect("the kernel starts a thread while the daemon starts")
+}
+
+/// Starts a thread whose work lasts as long as the daemon. A panic is a bug, but not the end: it is raised as SYS-001 on
+/// the branch's page, and `body` begins anew after a second. The fault goes when the branch runs again; the counter
+/// `panics` stays.
+pub fn kept(
+    name: &str,
+    report: Reporter,
+    shutdown: Shutdown,
+    mut body: impl FnMut() + Send + 'static,
+) -> JoinHandle<Option<()>> {
+    let label = name.to_owned();
+    thread(name, move || {
+        while catch_unwind(AssertUnwindSafe(&mut body)).is_err() {
+            report.count("panics", 1);
+            report.set(Condition::Recovering, "");
+            report.raise(FaultCode::TaskFailed, format!("the thread {label} panicked: this is a bug"));
+            if shutdown.wait(AFTER_PANIC) {
+                return;
+            }
+        }
+    })
 }
 
 /// Starts a task on the control runtime.
@@ -41,4 +71,29 @@ pub fn blocking<T: Send + 'static>(
 ) -> tokio::task::JoinHandle<T> {
     tracing::trace!(task = name, "starts");
     tokio::task::spawn_blocking(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::clock::SystemClock;
+    use crate::base::health::Health;
+
+    #[test]
+    fn a_thread_that_panics_is_begun_anew_and_told_of() {
+        let health = Health::new(Arc::new(SystemClock));
+        let mut runs = 0;
+        let thread = kept("kept", health.reporter("branch"), Shutdown::new(), move || {
+            runs += 1;
+            assert!(runs > 1, "the first run fails");
+        });
+        assert_eq!(thread.join().unwrap(), Some(()));
+        let branch = health.report().remove(0);
+        assert_eq!((branch.faults[0].code, branch.counters["panics"]), (FaultCode::TaskFailed, 1));
+        // The page is taken over as it stands, not begun anew.
+        health.reporter("branch").clear_all();
+        assert_eq!(health.report()[0].counters["panics"], 1);
+    }
 }

@@ -49,7 +49,7 @@ impl Keeper {
     }
 
     /// Runs until the daemon ends.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(&mut self) {
         let mut backoff = Backoff::new(FIRST_RETRY, self.setup.plan.source.retry_every_max);
         while self.setup.shutdown.asked().is_none() {
             let began = self.setup.clock.monotonic();

@@ -41,7 +41,7 @@ impl Keeper {
     }
 
     /// Runs until the daemon ends.
-    pub(super) fn run(self) {
+    pub(super) fn run(&self) {
         let Some(mut plan) = self.setup.plan.encode.clone() else { return };
         let mut backoff = Backoff::new(FIRST_RETRY, self.setup.plan.source.retry_every_max);
         while self.setup.shutdown.asked().is_none() {

@@ -110,12 +110,13 @@ pub fn start(setup: Setup) -> Handle {
     let link = Link::default();
     let (beats, bitrate) = (Beats::default(), WantedBitrate::default());
     let mut threads = Vec::new();
+    let page = |branch: &str| setup.health.reporter(format!("{}/{branch}", setup.plan.id));
     if setup.plan.encode.is_some() {
         let keeper = encoder::Keeper::new(setup.clone(), link.clone(), &beats, bitrate.clone());
-        threads.push(task::thread("encoder", move || keeper.run()));
+        threads.push(task::kept("encoder", page("encode"), setup.shutdown.clone(), move || keeper.run()));
     }
-    let keeper = camera::Keeper::new(setup, link, &beats);
-    threads.push(task::thread("camera", move || keeper.run()));
+    let mut keeper = camera::Keeper::new(setup.clone(), link, &beats);
+    threads.push(task::kept("camera", page("source"), setup.shutdown.clone(), move || keeper.run()));
     Handle { beats, bitrate, threads }
 }
 

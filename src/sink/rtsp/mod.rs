@@ -116,7 +116,8 @@ pub fn start(setup: Setup) -> Handle {
     let mut threads = Vec::new();
     for stream in &setup.streams {
         let keeper = mount::Keeper::new(stream.clone(), &server, &setup);
-        threads.push(task::thread("rtsp-mount", move || keeper.run()));
+        let page = setup.health.reporter(format!("{}/rtsp", stream.id));
+        threads.push(task::kept("rtsp-mount", page, setup.shutdown.clone(), move || keeper.run()));
     }
     let (run_loop, shutdown) = (main_loop.clone(), setup.shutdown);
     threads.push(task::thread("rtsp", move || server.run(&run_loop, &shutdown)));

@@ -59,7 +59,7 @@ impl Keeper {
     }
 
     /// Runs until the daemon ends.
-    pub(super) fn run(self) {
+    pub(super) fn run(&self) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
         while self.shutdown.asked().is_none() {
             let began = self.clock.monotonic();
