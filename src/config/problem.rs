@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::base::redact;
+
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -66,7 +68,7 @@ pub struct Problem {
 impl Problem {
     /// A problem of the configuration.
     pub fn config(place: Place, key: impl Into<String>, message: impl Into<String>) -> Self {
-        let (key, message) = (one_line(&key.into()), one_line(&message.into()));
+        let (key, message) = (printable(&key.into()), printable(&message.into()));
         Self { place, key, message, advice: String::new(), class: Class::Config }
     }
 
@@ -77,14 +79,15 @@ impl Problem {
 
     /// The same, with what to do about it.
     pub fn advise(mut self, advice: impl Into<String>) -> Self {
-        self.advice = advice.into();
+        self.advice = redact::urls(&advice.into());
         self
     }
 }
 
-/// A value that is quoted may hold anything; control characters must not reach a terminal.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// A value that is quoted may hold anything: neither control characters nor the password of a camera's URL, which was
+/// written to the wrong key, may reach a terminal or a log.
+fn printable(text: &str) -> String {
+    redact::urls(&text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>())
 }
 
 impl fmt::Display for Problem {
@@ -239,6 +242,13 @@ mod tests {
     #[test]
     fn a_quoted_value_cannot_write_to_the_terminal() {
         assert_eq!(Problem::config(Place::Machine, "", "\x1b[2Jgone\n").message, " [2Jgone ");
+    }
+
+    #[test]
+    fn the_password_of_a_url_is_not_repeated() {
+        let problem = Problem::config(Place::Machine, "", "\"rtsp://bob:secret@cam/1\" is no device");
+        assert_eq!(problem.message, "\"rtsp://***@cam/1\" is no device");
+        assert_eq!(problem.advise("not rtsp://bob:secret@cam").advice, "not rtsp://***@cam");
     }
 
     #[test]
