@@ -1,6 +1,6 @@
 //! Time as an argument: the real clocks of the machine, and one that tests move by hand.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Two clocks read together. Intervals are always measured on the monotonic one; the wall clock only names things,
@@ -53,33 +53,18 @@ fn kernel_clock_is_synchronised() -> bool {
 pub struct SimClock {
     monotonic_ns: AtomicU64,
     wall_ns: AtomicU64,
-    right: AtomicBool,
 }
 
 impl SimClock {
     /// Starts at `wall` since the Unix epoch, known to be right, with the monotonic clock at one hour.
     pub fn at(wall: Duration) -> Self {
-        Self {
-            monotonic_ns: AtomicU64::new(nanos(Duration::from_secs(3600))),
-            wall_ns: AtomicU64::new(nanos(wall)),
-            right: AtomicBool::new(true),
-        }
+        Self { monotonic_ns: AtomicU64::new(nanos(Duration::from_secs(3600))), wall_ns: AtomicU64::new(nanos(wall)) }
     }
 
     /// Lets time pass on both clocks.
     pub fn advance(&self, by: Duration) {
         self.monotonic_ns.fetch_add(nanos(by), Ordering::SeqCst);
         self.wall_ns.fetch_add(nanos(by), Ordering::SeqCst);
-    }
-
-    /// Sets the wall clock alone, as a late NTP answer does.
-    pub fn jump_to(&self, wall: Duration) {
-        self.wall_ns.store(nanos(wall), Ordering::SeqCst);
-    }
-
-    /// Says whether the wall clock is known to be right.
-    pub fn set_right(&self, right: bool) {
-        self.right.store(right, Ordering::SeqCst);
     }
 }
 
@@ -93,7 +78,7 @@ impl Clock for SimClock {
     }
 
     fn wall_is_right(&self) -> bool {
-        self.right.load(Ordering::SeqCst)
+        true
     }
 }
 

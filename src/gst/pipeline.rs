@@ -59,11 +59,6 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Adds one element without linking it.
-    pub fn add(&self, element: &gst::Element) {
-        self.inner.add(element).expect("the element is new, so it has no parent and its name is its own");
-    }
-
     /// Goes to PLAYING, or says why not within `within`.
     pub fn play(&self, within: Duration) -> Result<(), Error> {
         let name = self.inner.name().to_string();
@@ -124,11 +119,6 @@ impl Pipeline {
         let bus = self.inner.bus().expect("a pipeline always has a bus");
         let message = bus.pop_filtered(&[gst::MessageType::Error])?;
         Fault::from_message(&message)
-    }
-
-    /// The GStreamer object, for rooms that need more of it.
-    pub fn object(&self) -> &gst::Pipeline {
-        &self.inner
     }
 }
 

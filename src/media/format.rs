@@ -161,13 +161,6 @@ pub enum PixelFormat {
     H264,
 }
 
-impl PixelFormat {
-    /// True for a format that is neither JPEG nor an encoded stream.
-    pub const fn is_raw(self) -> bool {
-        !matches!(self, PixelFormat::MJPEG | PixelFormat::H264)
-    }
-}
-
 impl fmt::Display for PixelFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)

@@ -5,18 +5,11 @@
 
 use std::time::Duration;
 
-use super::format::Size;
-
 const BLOCK: usize = 16;
 const TIME_BITS: usize = 48;
 const BITS: usize = TIME_BITS + 8;
 const BLACK: u8 = 16;
 const WHITE: u8 = 235;
-
-/// True if a picture of this size has room for the stamp.
-pub const fn fits(size: Size) -> bool {
-    size.width as usize >= BITS * BLOCK && size.height as usize >= BLOCK
-}
 
 /// Draws `time` into the luma plane; `stride` is the distance of two lines in bytes. Does nothing where it would not
 /// fit.

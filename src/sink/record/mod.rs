@@ -91,11 +91,6 @@ impl Handle {
         self.stopped.wait(deadline)
     }
 
-    /// True once the thread has ended: after [`stop`](Self::stop), or by a bug; then start another recorder.
-    pub fn has_ended(&self) -> bool {
-        self.stopped.asked().is_some()
-    }
-
     /// Beats with every fragment that became durable.
     pub fn heartbeat(&self) -> Heartbeat {
         self.heartbeat.clone()

@@ -275,16 +275,6 @@ impl Volume {
         }
     }
 
-    /// Points the links of a stream at its newest finished files.
-    pub fn relink(&self, stream: &StreamId) {
-        for kind in Kind::ALL {
-            let newest = self.lock().catalog.newest(stream, kind);
-            if let Some(name) = newest {
-                self.link(stream, kind, &name);
-            }
-        }
-    }
-
     fn link(&self, stream: &StreamId, kind: Kind, name: &Name) {
         let of_all = (self.first.as_ref() == Some(stream)).then(|| layout::latest_of_all(stream, kind, name));
         for link in std::iter::once(layout::latest(stream, kind, name)).chain(of_all) {
