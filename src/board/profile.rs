@@ -41,15 +41,37 @@ pub struct Detect {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RankedEncoder {
-    /// GStreamer element.
+    /// GStreamer element; `#` stands for a number that its plugin gives, by the device it finds.
     pub element: String,
     /// The package that brings it.
     pub package: String,
     /// True when something other than the processor encodes.
     #[serde(default)]
     pub hardware: bool,
+    /// The most that it can do; none where it takes whatever there is time for.
+    pub most: Option<Most>,
     /// Why it ranks here.
     pub note: String,
+}
+
+/// The most that an encoder can do. Smaller pictures may come at a higher rate: pixels per second count.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Most {
+    /// The largest picture, lying or upright.
+    pub size: Size,
+    /// Frames per second at that size.
+    pub fps: FrameRate,
+}
+
+impl Most {
+    /// True when it can do `size` at `rate`.
+    pub fn holds(&self, size: Size, rate: FrameRate) -> bool {
+        let sides = |size: Size| (size.width.max(size.height), size.width.min(size.height));
+        let ((long, short), (most_long, most_short)) = (sides(size), sides(self.size));
+        let per_second = |size: Size, rate: FrameRate| size.pixels() as f64 * rate.as_f64();
+        long <= most_long && short <= most_short && per_second(size, rate) <= per_second(self.size, self.fps)
+    }
 }
 
 /// An element that exists and must not be used.
@@ -87,7 +109,18 @@ pub struct Note {
 impl Profile {
     /// The denial of an element, if it is denied.
     pub fn denial(&self, element: &str) -> Option<&Denied> {
-        self.denied.iter().find(|d| d.element == element)
+        self.denied.iter().find(|d| is_named(&d.element, element))
+    }
+}
+
+/// True when `pattern` means the element `name`: the same name, or one with a number where the pattern has `#`.
+pub fn is_named(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('#') {
+        None => pattern == name,
+        Some((head, tail)) => {
+            let number = name.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail));
+            number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        }
     }
 }
 
@@ -141,6 +174,38 @@ mod tests {
                 assert!(claimed.insert(string.clone()), "{}: {string} belongs to two profiles", profile.name);
             }
             assert!(profile.denied.iter().all(|d| !d.source.is_empty() && !d.reason.is_empty()), "{}", profile.name);
+        }
+    }
+
+    #[test]
+    fn names_with_a_number() {
+        let table = [
+            ("x264enc", "x264enc", true),
+            ("v4l2video#h264enc", "v4l2video11h264enc", true),
+            ("v4l2video#h264enc", "v4l2videoh264enc", false),
+            ("v4l2video#h264enc", "v4l2video1xh264enc", false),
+            ("v4l2video#h264enc", "v4l2video11h265enc", false),
+            ("v4l2video#h264enc", "v4l2h264enc", false),
+        ];
+        for (pattern, name, want) in table {
+            assert_eq!(is_named(pattern, name), want, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn the_most_counts_sides_and_pixels_per_second() {
+        let most = Most { size: Size::new(1920, 1080), fps: FrameRate::whole(30) };
+        let table = [
+            ("1920x1080", 30, true),
+            ("1080x1920", 30, true),
+            ("1280x720", 60, true),
+            ("1920x1080", 31, false),
+            ("1280x720", 90, false),
+            ("1920x1088", 10, false),
+            ("3840x540", 10, false),
+        ];
+        for (size, fps, want) in table {
+            assert_eq!(most.holds(size.parse().unwrap(), FrameRate::whole(fps)), want, "{size} {fps}");
         }
     }
 

@@ -155,13 +155,7 @@ impl Row {
     }
 
     fn is_named(&self, name: &str) -> bool {
-        match self.element.split_once('#') {
-            None => self.element == name,
-            Some((head, tail)) => {
-                let number = name.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail));
-                number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-            }
-        }
+        crate::board::is_named(self.element, name)
     }
 
     /// Sets another bit rate while the encoder runs.

@@ -1,6 +1,6 @@
 //! Which encoder, with how many threads, and why. Pure.
 
-use crate::board::{Profile, RankedEncoder};
+use crate::board::{Most, Profile, RankedEncoder, is_named};
 use crate::media::format::{FrameRate, Size};
 
 use super::Chosen;
@@ -13,56 +13,112 @@ pub(crate) struct EncoderChoice {
     pub(crate) element: Chosen<String>,
     /// True when something other than the processor encodes.
     pub(crate) hardware: bool,
-    /// True when it passed its self-test.
+    /// True when it passed its self-test, and the picture is not more than it can do.
     pub(crate) works: bool,
     /// When none works: why not, one after the other.
     pub(crate) failures: String,
-    /// When none works: what to install.
+    /// When none works: what to do.
     pub(crate) advice: String,
 }
 
-/// Walks down the profile's table to the first encoder that is not denied and passed its self-test.
-pub(crate) fn choose(profile: &Profile, found: &[Encoder]) -> EncoderChoice {
+/// Why an encoder is passed over.
+struct PassedOver {
+    why: String,
+    /// It works, only not for such pictures.
+    too_small: bool,
+}
+
+/// Walks down the profile's table to the first encoder that is not denied, passed its self-test and can do pictures of
+/// `size` at `rate`.
+pub(crate) fn choose(profile: &Profile, found: &[Encoder], size: Size, rate: FrameRate) -> EncoderChoice {
     let mut passed_over = Vec::new();
-    for ranked in &profile.encoders {
-        match verdict(profile, ranked, found) {
+    for (ranked, element) in candidates(profile, found) {
+        match verdict(profile, ranked, &element, found, (size, rate)) {
             Ok(first_frame_ms) => {
                 let test = format!("its self-test passed, first frame after {first_frame_ms} ms");
                 let reason = if passed_over.is_empty() {
                     format!("best of this board's table; {test}")
                 } else {
-                    format!("because {}; {test}", passed_over.join(", and "))
+                    format!("because {}; {test}", reasons(&passed_over))
                 };
-                let element = Chosen { value: ranked.element.clone(), reason };
                 let (failures, advice) = (String::new(), String::new());
+                let element = Chosen { value: element, reason };
                 return EncoderChoice { element, hardware: ranked.hardware, works: true, failures, advice };
             }
             Err(why_not) => passed_over.push(why_not),
         }
     }
-    let usable = || profile.encoders.iter().filter(|e| profile.denial(&e.element).is_none());
-    let best = usable().next().expect("every profile has an encoder that may be used: tested");
-    let packages: Vec<_> = usable().map(|e| format!("{} (package {})", e.element, e.package)).collect();
-    let failures = passed_over.join(", and ");
+    let fits = |ranked: &RankedEncoder| ranked.most.is_none_or(|most| most.holds(size, rate));
+    let usable =
+        || profile.encoders.iter().filter(|e| !e.element.contains('#') && profile.denial(&e.element).is_none());
+    let best = usable().find(|ranked| fits(ranked)).or_else(|| usable().next());
+    let best = best.expect("every profile has an encoder that may be used: tested");
+    let packages: Vec<_> =
+        usable().filter(|e| fits(e)).map(|e| format!("{} (package {})", e.element, e.package)).collect();
+    let mut advice = Vec::new();
+    if passed_over.iter().any(|one| one.too_small) {
+        advice.push("take a smaller size or a lower rate".to_owned());
+    }
+    if !packages.is_empty() {
+        advice.push(format!("install {}", packages.join(" or ")));
+    }
+    let lead = match passed_over.iter().any(|one| one.too_small) {
+        true => format!("no encoder can do {size} at {rate} frames per second"),
+        false => "no encoder works".to_owned(),
+    };
+    let failures = format!("{lead}: {}", reasons(&passed_over));
     EncoderChoice {
-        element: Chosen { value: best.element.clone(), reason: format!("none works now: {failures}") },
+        element: Chosen { value: best.element.clone(), reason: failures.clone() },
         hardware: best.hardware,
         works: false,
         failures,
-        advice: format!("install {}", packages.join(" or ")),
+        advice: advice.join(", or "),
     }
 }
 
-/// The milliseconds to its first frame, or why it is passed over.
-fn verdict(profile: &Profile, ranked: &RankedEncoder, found: &[Encoder]) -> Result<u64, String> {
-    let element = &ranked.element;
-    if let Some(denial) = profile.denial(element) {
-        return Err(format!("{element} is on the denylist of this board ({})", denial.reason));
+fn reasons(passed_over: &[PassedOver]) -> String {
+    let list: Vec<&str> = passed_over.iter().map(|one| one.why.as_str()).collect();
+    list.join(", and ")
+}
+
+/// The table with the elements of this machine in place of names with `#`; of those that are not here nothing is said,
+/// because few machines have any.
+fn candidates<'a>(profile: &'a Profile, found: &[Encoder]) -> Vec<(&'a RankedEncoder, String)> {
+    let mut all = Vec::new();
+    for ranked in &profile.encoders {
+        if ranked.element.contains('#') {
+            let named = found.iter().filter(|one| is_named(&ranked.element, &one.element));
+            all.extend(named.map(|one| (ranked, one.element.clone())));
+        } else {
+            all.push((ranked, ranked.element.clone()));
+        }
     }
-    match found.iter().find(|e| e.element == *element).map(|e| &e.test) {
-        None => Err(format!("{element} is not installed")),
-        Some(SelfTest::Failed { reason }) => Err(format!("{element} failed its self-test ({reason})")),
-        Some(SelfTest::Passed { first_frame_ms }) => Ok(*first_frame_ms),
+    all
+}
+
+/// The milliseconds to its first frame, or why it is passed over.
+fn verdict(
+    profile: &Profile,
+    ranked: &RankedEncoder,
+    element: &str,
+    found: &[Encoder],
+    (size, rate): (Size, FrameRate),
+) -> Result<u64, PassedOver> {
+    let no = |why: String| PassedOver { why, too_small: false };
+    if let Some(denial) = profile.denial(element) {
+        return Err(no(format!("{element} is on the denylist of this board ({})", denial.reason)));
+    }
+    let first_frame_ms = match found.iter().find(|e| e.element == *element).map(|e| &e.test) {
+        None => return Err(no(format!("{element} is not installed"))),
+        Some(SelfTest::Failed { reason }) => return Err(no(format!("{element} failed its self-test ({reason})"))),
+        Some(SelfTest::Passed { first_frame_ms }) => *first_frame_ms,
+    };
+    match ranked.most.filter(|most| !most.holds(size, rate)) {
+        Some(Most { size, fps }) => {
+            let why = format!("{element} can do {size} at {fps} frames per second at most");
+            Err(PassedOver { why, too_small: true })
+        }
+        None => Ok(first_frame_ms),
     }
 }
 
@@ -93,6 +149,8 @@ pub(crate) fn threads(size: Size, rate: FrameRate, cores: u32, hardware: bool) -
 mod tests {
     use super::*;
     use crate::board::profiles;
+
+    const HD: Size = Size::new(1280, 720);
 
     fn profile(name: &str) -> Profile {
         profiles().into_iter().find(|p| p.name == name).unwrap()
@@ -145,18 +203,44 @@ mod tests {
                 vec![],
                 "x264enc",
                 false,
-                "none works now: x264enc is not installed, and openh264enc is not installed, and vah264enc is not installed, \
+                "no encoder works: x264enc is not installed, and openh264enc is not installed, and vah264enc is not installed, \
                  and vah264lpenc is not installed"
                     .into(),
             ),
         ];
         for (board, found, element, works, reason) in table {
-            let choice = choose(&profile(board), &found);
+            let choice = choose(&profile(board), &found, HD, FrameRate::whole(30));
             assert_eq!((choice.element.value.as_str(), choice.works), (element, works), "{found:?}");
             assert_eq!(choice.element.reason, reason);
         }
-        let advice = choose(&profile("laptop"), &[]).advice;
+        let advice = choose(&profile("laptop"), &[], HD, FrameRate::whole(30)).advice;
         assert!(advice.contains("x264enc (package gstreamer1.0-plugins-ugly)"), "{advice}");
+    }
+
+    #[test]
+    fn what_is_too_much_for_one_goes_to_the_next_or_is_a_problem() {
+        let pi = profile("raspberry-pi-4");
+        let (first, second) = (passed("v4l2h264enc"), passed("v4l2video11h264enc"));
+        let choose = |found: &[Encoder], size: &str| choose(&pi, found, size.parse().unwrap(), FrameRate::whole(30));
+        let chosen = |found: &[Encoder], size: &str| choose(found, size).element.value;
+        let all = [first.clone(), second.clone(), passed("x264enc")];
+        assert_eq!(chosen(&all, "1920x1080"), "v4l2h264enc");
+        assert_eq!(
+            chosen(&[failed("v4l2h264enc"), second.clone(), passed("x264enc")], "1920x1080"),
+            "v4l2video11h264enc"
+        );
+        assert_eq!(chosen(std::slice::from_ref(&second), "1080x1920"), "v4l2video11h264enc");
+        let large = choose(&all, "3840x2160");
+        assert_eq!((large.element.value.as_str(), large.works), ("x264enc", true));
+        let most = "can do 1920x1080 at 30 frames per second at most";
+        let why = format!("because v4l2h264enc {most}, and v4l2video11h264enc {most}; its self-test passed");
+        assert!(large.element.reason.starts_with(&why), "{}", large.element.reason);
+        // Alone it is too small: the daemon goes on trying one that is not installed yet rather than one that cannot.
+        let none = choose(&[first], "3840x2160");
+        assert_eq!((none.element.value.as_str(), none.works), ("x264enc", false));
+        let advice = "take a smaller size or a lower rate, or install x264enc (package gstreamer1.0-plugins-ugly) or \
+                      openh264enc (package gstreamer1.0-plugins-bad)";
+        assert_eq!(none.advice, advice);
     }
 
     #[test]

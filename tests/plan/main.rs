@@ -33,6 +33,7 @@ const CASES: &[(&str, &str)] = &[
     ("orin-nx-broken", "none"),
     ("thor", "none"),
     ("raspberry-pi-4", "none"),
+    ("raspberry-pi-4", "upside-down-4k"),
     ("raspberry-pi-5", "none"),
     ("qemuarm64", "none"),
     ("sim", "sim"),

@@ -44,8 +44,7 @@ pub fn board(config: &Config, compatible: &[String]) -> (Board, Problems) {
 /// Makes the Plan.
 pub fn resolve(config: &Config, board: &Board, inventory: &Inventory) -> Resolution {
     let s = &config.settings;
-    let encoder = encoder::choose(&board.profile, &inventory.encoders);
-    let mut one = Resolver { config, board, inventory, encoder, taken: Vec::new(), problems: Problems::default() };
+    let mut one = Resolver { config, board, inventory, taken: Vec::new(), problems: Problems::default() };
     let streams: Vec<_> = s.stream.iter().enumerate().map(|(n, stream)| one.stream(stream, n)).collect();
     let stores = streams.iter().any(|stream| stream.record.is_some() || stream.snapshot.is_some());
     let storage = stores.then(|| StoragePlan {
@@ -69,7 +68,6 @@ struct Resolver<'a> {
     config: &'a Config,
     board: &'a Board,
     inventory: &'a Inventory,
-    encoder: EncoderChoice,
     /// The cameras in use, each with the stream that has it.
     taken: Vec<(PathBuf, StreamId)>,
     problems: Problems,
@@ -84,13 +82,21 @@ impl Resolver<'_> {
     fn stream(&mut self, stream: &schema::Stream, n: usize) -> StreamPlan {
         let at = format!("stream[{n}]");
         let (size, rate) = self.size_and_rate(stream, &at);
-        let (kind, reason) = self.source(stream, size, rate, &at);
+        let encoder = encoder::choose(&self.board.profile, &self.inventory.encoders, stream.flip.apply(size), rate);
+        let ask = Ask {
+            size,
+            rate,
+            wish: stream.source.format.unwrap_or(FormatWish::Auto),
+            encoder: encoder.works,
+            turned: stream.flip != Flip::None,
+        };
+        let (kind, reason) = self.source(stream, &ask, &at);
         let native = match &kind {
             SourceKind::V4l2 { wish: FormatWish::H264, .. } => true,
             SourceKind::V4l2 { format: Some(format), .. } => format.value == PixelFormat::H264,
             _ => false,
         };
-        let encode = (!native).then(|| self.encode(stream, size, rate, &at));
+        let encode = (!native).then(|| self.encode(stream, &encoder, (size, rate), &at));
         let snapshot = self.snapshot(stream, native, &at);
         let common = &self.config.settings.stream_defaults;
         let record = stream
@@ -125,7 +131,7 @@ impl Resolver<'_> {
         (size, rate)
     }
 
-    fn source(&mut self, stream: &schema::Stream, size: Size, rate: FrameRate, at: &str) -> (SourceKind, String) {
+    fn source(&mut self, stream: &schema::Stream, ask: &Ask, at: &str) -> (SourceKind, String) {
         let configured = || "configured".to_owned();
         match stream.source.kind {
             schema::SourceKind::Test => (SourceKind::Test, configured()),
@@ -133,12 +139,12 @@ impl Resolver<'_> {
                 let paths = stream.source.path.as_ref().map(|clips| clips.0.clone()).unwrap_or_default();
                 (SourceKind::File { paths }, configured())
             }
-            schema::SourceKind::V4l2 => (self.camera(stream, size, rate, at), configured()),
+            schema::SourceKind::V4l2 => (self.camera(stream, ask, at), configured()),
             schema::SourceKind::Auto if self.inventory.cameras.is_empty() && self.inventory.unreadable.is_empty() => {
                 (SourceKind::Test, "no camera is there and none is configured".into())
             }
             schema::SourceKind::Auto => {
-                let kind = self.camera(stream, size, rate, at);
+                let kind = self.camera(stream, ask, at);
                 match &kind {
                     SourceKind::V4l2 { format: None, .. } if self.inventory.cameras.is_empty() => {
                         (SourceKind::Test, "what may be a camera cannot be opened".into())
@@ -152,8 +158,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn camera(&mut self, stream: &schema::Stream, size: Size, rate: FrameRate, at: &str) -> SourceKind {
-        let wish = stream.source.format.unwrap_or(FormatWish::Auto);
+    fn camera(&mut self, stream: &schema::Stream, ask: &Ask, at: &str) -> SourceKind {
         let mut device = match &stream.source.device {
             Some(Device::Path(path)) => {
                 Chosen { value: DeviceMatch::Path(path.clone()), reason: "configured".to_owned() }
@@ -162,8 +167,7 @@ impl Resolver<'_> {
                 Chosen { value: DeviceMatch::Any, reason: "the first that can do what is asked".to_owned() }
             }
         };
-        let ask = Ask { size, rate, wish, encoder: self.encoder.works, turned: stream.flip != Flip::None };
-        let format = match choose_mode(&self.inventory.cameras, &self.inventory.unreadable, &device.value, &ask) {
+        let format = match choose_mode(&self.inventory.cameras, &self.inventory.unreadable, &device.value, ask) {
             Ok(choice) => {
                 device.reason =
                     format!("{}; now {} ({})", device.reason, choice.camera.node.display(), choice.camera.name);
@@ -183,14 +187,18 @@ impl Resolver<'_> {
                 None
             }
         };
-        SourceKind::V4l2 { device, wish, format }
+        SourceKind::V4l2 { device, wish: ask.wish, format }
     }
 
-    fn encode(&mut self, stream: &schema::Stream, size: Size, rate: FrameRate, at: &str) -> EncodePlan {
-        if !self.encoder.works {
-            let message = format!("no encoder works: {}", self.encoder.failures);
-            let advice = self.encoder.advice.clone();
-            self.world(&format!("{at}.encode"), message, &advice);
+    fn encode(
+        &mut self,
+        stream: &schema::Stream,
+        encoder: &EncoderChoice,
+        (size, rate): (Size, FrameRate),
+        at: &str,
+    ) -> EncodePlan {
+        if !encoder.works {
+            self.world(&format!("{at}.encode"), encoder.failures.clone(), &encoder.advice);
         }
         let every = stream.encode.keyframe_every.get().as_secs_f64();
         #[expect(
@@ -200,12 +208,12 @@ impl Resolver<'_> {
         )]
         let keyframe_frames = (rate.as_f64() * every).round().max(1.0) as u32;
         EncodePlan {
-            element: self.encoder.element.clone(),
-            works: self.encoder.works,
+            element: encoder.element.clone(),
+            works: encoder.works,
             codec: stream.encode.codec,
             bitrate: stream.encode.bitrate,
             keyframe_frames,
-            threads: encoder::threads(size, rate, self.inventory.cores, self.encoder.hardware),
+            threads: encoder::threads(size, rate, self.inventory.cores, encoder.hardware),
         }
     }
 
