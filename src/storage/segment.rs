@@ -1,8 +1,9 @@
 //! One segment file, written so that a power cut at any moment leaves something that plays.
 //!
 //! What is lost, by the order of the steps: every fragment whose [`Segment::append`] returned is on the medium. A
-//! killed process loses the pictures not yet appended (the recorder appends every 0.35 s); a power cut loses those and
-//! the fragment that is on its way, so less than 1 s as long as the disk answers within 0.2 s. A finished segment is
+//! killed process loses the pictures not yet appended (the recorder appends every 0.35 s), and of the fragment that it was
+//! writing, those that the kernel had not yet taken; a power cut loses that fragment too, or some of its last pictures, so
+//! less than 1 s as long as the disk answers within 0.2 s. A finished segment is
 //! never touched again. `sink::record` tests cut this at every write and at every reordering between two flushes.
 
 use std::path::Path;
@@ -160,7 +161,7 @@ impl Drop for Segment {
 }
 
 /// Turns a file of fragments into a plain MP4, in the order described in [`mp4`]. Returns its size. Whatever lies
-/// behind the last whole fragment is cut off.
+/// behind the last whole picture is cut off.
 pub(super) fn close(file: &mut dyn DiskFile, path: &Path, found: &Leftover) -> Result<u64, Error> {
     let moov = mp4::closing_moov(&found.track, &found.mark, &found.samples).map_err(unfit)?;
     let io = || Error::io("finish", path);

@@ -8,7 +8,7 @@ use mp4_atom::{
 
 use super::avc::configuration;
 use super::crc::crc32;
-use super::{CHECK, EPOCH_1904, MARK, Mark, Sample, TIMESCALE, Track};
+use super::{CHECK, CHECK_LEN, EPOCH_1904, MARK, Mark, Sample, TIMESCALE, Track};
 
 const TRACK_ID: u32 = 1;
 /// ISO 14496-12 8.8.3.1: depends on no other picture.
@@ -29,11 +29,12 @@ pub fn head(track: &Track, mark: &Mark) -> Result<(Vec<u8>, u64), mp4_atom::Erro
     let mvex = Mvex { mehd: None, trex: vec![trex()] };
     Moov { mvex: Some(mvex), ..moov(track, mark, &[])? }.encode(&mut out)?;
     let sum = crc32(&[&out[..reserve], &out[after..]]);
-    put_check(&mut out, sum);
+    put_check(&mut out, &[sum])?;
     Ok((out, reserve as u64))
 }
 
-/// One fragment that begins at `at` in the file: its boxes, and where its pictures lie. `pictures` are lists of NAL
+/// One fragment that begins at `at` in the file: its boxes, and where its pictures lie. The check box in front holds the
+/// sum of the moof with the header of the mdat, then that of each picture. `pictures` are lists of NAL
 /// units with their time in ticks and whether they are keyframes.
 pub fn fragment(
     track: &Track,
@@ -44,33 +45,39 @@ pub fn fragment(
     let too_large = || mp4_atom::Error::TooLarge(b"mdat".into());
     let mut samples = Vec::with_capacity(pictures.len());
     let mut entries = Vec::with_capacity(pictures.len());
-    let mut position = 0u64;
+    let mut sums = vec![0];
+    let mut data = Vec::new();
     for (i, (nals, time, keyframe)) in pictures.iter().enumerate() {
-        let bytes = u32::try_from(nals.iter().map(|n| n.len() + 4).sum::<usize>()).map_err(|_| too_large())?;
+        let begin = data.len();
+        for nal in nals {
+            data.extend(u32::try_from(nal.len()).map_err(|_| too_large())?.to_be_bytes());
+            data.extend_from_slice(nal);
+        }
+        let bytes = u32::try_from(data.len() - begin).map_err(|_| too_large())?;
         let next = pictures.get(i + 1).map(|(_, next, _)| next.saturating_sub(*time));
         let duration = next.map_or(track.period, |d| u32::try_from(d).unwrap_or(u32::MAX));
         // Only the first can be a keyframe: one closes the fragment before it.
         let flags = (i == 0).then_some(if *keyframe { KEYFRAME } else { NO_KEYFRAME });
         entries.push(TrunEntry { duration: Some(duration), size: Some(bytes), flags, cts: None });
-        samples.push(Sample { at: position, bytes, time: *time, keyframe: *keyframe });
-        position += u64::from(bytes);
+        samples.push(Sample { at: begin as u64, bytes, time: *time, keyframe: *keyframe });
+        sums.push(crc32(&[&data[begin..]]));
     }
     let base = pictures.first().map_or(0, |(_, time, _)| *time);
-    let mut measured = Vec::new();
-    moof(number, base, 0, entries.clone()).encode(&mut measured)?;
-    let index = measured.len();
-    let mut out = padding(at, index as u64);
-    let data = out.len() + index + 8;
-    moof(number, base, i32::try_from(index + 8).map_err(|_| too_large())?, entries).encode(&mut out)?;
-    out.extend(u32::try_from(position + 8).map_err(|_| too_large())?.to_be_bytes());
-    out.extend(b"mdat");
-    for nal in pictures.iter().flat_map(|(nals, ..)| nals) {
-        out.extend(u32::try_from(nal.len()).map_err(|_| too_large())?.to_be_bytes());
-        out.extend_from_slice(nal);
-    }
-    samples.iter_mut().for_each(|s| s.at += at + data as u64);
-    let sum = crc32(&[&out]);
-    put_check(&mut out, sum);
+    let mut index = Vec::new();
+    moof(number, base, 0, entries.clone()).encode(&mut index)?;
+    let data_offset = i32::try_from(index.len() + 8).map_err(|_| too_large())?;
+    index.clear();
+    moof(number, base, data_offset, entries).encode(&mut index)?;
+    let moof_len = index.len() as u64;
+    index.extend(u32::try_from(data.len() + 8).map_err(|_| too_large())?.to_be_bytes());
+    index.extend(b"mdat");
+    sums[0] = crc32(&[&index]);
+    let mut out = Vec::with_capacity(data.len() + index.len() + 1024);
+    put_check(&mut out, &sums)?;
+    out.extend(padding(at + out.len() as u64, moof_len));
+    out.extend(index);
+    samples.iter_mut().for_each(|s| s.at += at + out.len() as u64);
+    out.extend(data);
     Ok((out, samples))
 }
 
@@ -121,11 +128,13 @@ fn put_mark(out: &mut Vec<u8>, mark: &Mark) {
     out.extend(u32::from(mark.clock_right).to_be_bytes());
 }
 
-fn put_check(out: &mut Vec<u8>, sum: u32) {
-    out.extend(u32::try_from(super::CHECK_LEN).expect("a box of fixed size").to_be_bytes());
+fn put_check(out: &mut Vec<u8>, sums: &[u32]) -> Result<(), mp4_atom::Error> {
+    let len = CHECK_LEN + 4 * sums.len();
+    out.extend(u32::try_from(len).map_err(|_| mp4_atom::Error::TooLarge(b"uuid".into()))?.to_be_bytes());
     out.extend(b"uuid");
     out.extend(CHECK);
-    out.extend(sum.to_be_bytes());
+    sums.iter().for_each(|sum| out.extend(sum.to_be_bytes()));
+    Ok(())
 }
 
 fn moof(number: u32, base: u64, data_offset: i32, entries: Vec<TrunEntry>) -> Moof {

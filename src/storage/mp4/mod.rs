@@ -3,7 +3,7 @@
 //! While a segment is written:
 //!
 //! ```text
-//! ftyp │ uuid mark │ free (16 bytes) │ moov with mvex │ uuid check │ { (free) │ moof │ mdat │ uuid check } ...
+//! ftyp │ uuid mark │ free (16 bytes) │ moov with mvex │ uuid check │ { uuid check │ (free) │ moof │ mdat } ...
 //! ```
 //!
 //! When it is finished, a plain MP4 that every player opens:
@@ -22,8 +22,9 @@
 //!
 //! The `mark` box of a segment stays readable in the finished file: its run, its place in the run, the exact time of
 //! its first picture, whether the clock was known to be right then, and how many pictures are known to be missing before
-//! it. A `check` box holds the CRC-32 of the
-//! boxes before it: recovery decodes and keeps only what was written whole.
+//! it. The `check` box behind the moov holds the CRC-32 of the boxes before it, the one in front of a fragment that of its
+//! moof and of each of its pictures: recovery keeps every picture that was written whole up to the first that was not. A
+//! killed process leaves a prefix of its last write, a power cut may leave any sectors of it, and zeros for the others.
 
 mod avc;
 mod boxes;
@@ -47,8 +48,8 @@ const EPOCH_1904: u64 = 2_082_844_800;
 const MARK: [u8; 16] = *b"\x8e\x4c\x29\x5d\x77\xb1\x4e\x0f\x9a\x52\xc6\x1b\x30\xe8\x4d\x71";
 /// `extended_type` of our check box.
 const CHECK: [u8; 16] = *b"\x8e\x4c\x29\x5d\x77\xb1\x4e\x0f\x9a\x52\xc6\x1b\x30\xe8\x4d\x72";
-/// A check box: header, type, CRC-32.
-const CHECK_LEN: usize = 8 + 16 + 4;
+/// A check box without its sums, each a CRC-32: header, type.
+const CHECK_LEN: usize = 8 + 16;
 /// The `free` box that becomes the header of the mdat.
 const RESERVE_LEN: usize = 16;
 

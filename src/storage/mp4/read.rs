@@ -1,4 +1,4 @@
-//! Reads back what we wrote, up to the first byte that was not written whole.
+//! Reads back what we wrote, up to the first picture that was not written whole.
 
 use std::io;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use mp4_atom::{Codec, Decode, Moof, Moov, Mvhd};
 use crate::storage::disk::DiskFile;
 
 use super::crc::crc32;
-use super::{CHECK, CHECK_LEN, EPOCH_1904, MARK, Mark, RESERVE_LEN, Sample, TIMESCALE, Track};
+use super::{CHECK, EPOCH_1904, MARK, Mark, RESERVE_LEN, Sample, TIMESCALE, Track};
 
 /// No moov or moof of ours is larger: 1 MiB describes 80,000 pictures in one fragment.
 const MAX_INDEX: u64 = 1 << 20;
 /// So much is searched at once.
 const SEARCH: u64 = 1 << 20;
-/// No fragment of ours is larger: 0.35 s at 3 Gbit/s.
-const MAX_FRAGMENT: u64 = 128 << 20;
+/// No picture of ours is larger: one in 0.35 s at 3 Gbit/s.
+const MAX_PICTURE: u32 = 128 << 20;
 
 /// What a file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +44,9 @@ pub struct Leftover {
     pub mark: Mark,
     /// Where the header of the mdat belongs.
     pub reserve: u64,
-    /// End of the last whole fragment.
+    /// End of the last whole picture.
     pub end: u64,
-    /// Every picture of every whole fragment.
+    /// Every picture up to the first that is not whole.
     pub samples: Vec<Sample>,
 }
 
@@ -68,9 +68,13 @@ impl Reader<'_> {
         let Some((track, moov_end)) = self.track(&head)? else { return Ok(Found::Nothing) };
         let mut leftover =
             Leftover { track, mark: head.mark, reserve: head.reserve, end: moov_end, samples: Vec::new() };
-        while let Some((samples, end)) = self.fragment(leftover.end)? {
-            leftover.samples.extend(samples);
-            leftover.end = end;
+        while let Some(fragment) = self.fragment(leftover.end)? {
+            let Some(last) = fragment.samples.last() else { break };
+            leftover.end = last.at + u64::from(last.bytes);
+            leftover.samples.extend(fragment.samples);
+            if !fragment.whole {
+                break;
+            }
         }
         fix_period(&mut leftover);
         Ok(if leftover.samples.is_empty() { Found::Nothing } else { Found::Fragments(leftover) })
@@ -133,14 +137,14 @@ impl Reader<'_> {
         Ok(data)
     }
 
-    /// The check box at `at`, if it is whole and fits `pieces`.
-    fn checked(&self, at: u64, pieces: &[&[u8]]) -> io::Result<bool> {
-        if at + CHECK_LEN as u64 > self.len {
-            return Ok(false);
-        }
-        let data = self.bytes(at, at + CHECK_LEN as u64)?;
-        let sum = crc32(pieces).to_be_bytes();
-        Ok(data[4..8] == *b"uuid" && data[8..24] == CHECK && data[24..] == sum)
+    /// The sums in the check box at `at`, and its end.
+    fn sums(&self, at: u64) -> io::Result<Option<(Vec<u32>, u64)>> {
+        let Some((size, kind)) = self.whole_box(at, MAX_INDEX)? else { return Ok(None) };
+        let data = self.bytes(at, at + size)?;
+        let Some(sums) = data[8..].strip_prefix(&CHECK).filter(|_| kind == *b"uuid") else { return Ok(None) };
+        let (sums, rest) = sums.as_chunks::<4>();
+        let sums = sums.iter().map(|sum| u32::from_be_bytes(*sum)).collect();
+        Ok(rest.is_empty().then_some((sums, at + size)))
     }
 
     fn head(&self) -> io::Result<Option<Head>> {
@@ -178,34 +182,54 @@ impl Reader<'_> {
         let at = head.reserve + RESERVE_LEN as u64;
         let Some((size, kind)) = self.whole_box(at, MAX_INDEX)? else { return Ok(None) };
         let data = self.bytes(at, at + size)?;
-        if kind != *b"moov" || !self.checked(at + size, &[&head.before, &data])? {
+        let Some((sums, end)) = self.sums(at + size)? else { return Ok(None) };
+        if kind != *b"moov" || sums != [crc32(&[&head.before, &data])] {
             return Ok(None);
         }
         let track = Moov::decode(&mut data.as_slice()).ok().and_then(|moov| track_of(&moov));
-        Ok(track.map(|track| (track, at + size + CHECK_LEN as u64)))
+        Ok(track.map(|track| (track, end)))
     }
 
-    fn fragment(&self, at: u64) -> io::Result<Option<(Vec<Sample>, u64)>> {
-        let mut index = at;
+    fn fragment(&self, at: u64) -> io::Result<Option<Fragment>> {
+        let Some((sums, mut index)) = self.sums(at)? else { return Ok(None) };
         let Some((mut moof, mut kind)) = self.whole_box(index, MAX_INDEX)? else { return Ok(None) };
         if kind == *b"free" {
             index += moof;
             let Some(next) = self.whole_box(index, MAX_INDEX)? else { return Ok(None) };
             (moof, kind) = next;
         }
-        let Some((mdat, data_kind)) = self.whole_box(index + moof, MAX_FRAGMENT)? else { return Ok(None) };
-        if kind != *b"moof" || data_kind != *b"mdat" {
+        let data = index + moof + 8;
+        if kind != *b"moof" || data > self.len {
             return Ok(None);
         }
-        let end = index + moof + mdat;
-        let data = self.bytes(at, end)?;
-        if !self.checked(end, &[&data])? {
+        let head = self.bytes(index, data)?;
+        let Some((_, sums)) = sums.split_first().filter(|(first, _)| **first == crc32(&[&head])) else {
             return Ok(None);
-        }
-        let mut body = &data[usize::try_from(index - at).expect("a part of data")..];
-        let samples = Moof::decode(&mut body).ok().and_then(|moof| samples_of(&moof, index, end));
-        Ok(samples.map(|samples| (samples, end + CHECK_LEN as u64)))
+        };
+        let samples = Moof::decode(&mut head.as_slice()).ok().and_then(|moof| samples_of(&moof, index));
+        let Some(mut samples) = samples.filter(|samples| samples.len() == sums.len()) else { return Ok(None) };
+        let written = self.written(&samples, sums)?;
+        let whole = written == samples.len();
+        samples.truncate(written);
+        Ok(Some(Fragment { samples, whole }))
     }
+
+    /// How many of a fragment's pictures were written whole, up to the first that was not.
+    fn written(&self, samples: &[Sample], sums: &[u32]) -> io::Result<usize> {
+        for (number, (sample, sum)) in samples.iter().zip(sums).enumerate() {
+            let end = sample.at + u64::from(sample.bytes);
+            if end > self.len || sample.bytes > MAX_PICTURE || crc32(&[&self.bytes(sample.at, end)?]) != *sum {
+                return Ok(number);
+            }
+        }
+        Ok(samples.len())
+    }
+}
+
+struct Fragment {
+    samples: Vec<Sample>,
+    /// False if more pictures belong to it.
+    whole: bool,
 }
 
 /// What a segment, open or finished, says of itself; `None` if it is none of ours.
@@ -267,7 +291,7 @@ fn track_of(moov: &Moov) -> Option<Track> {
     })
 }
 
-fn samples_of(moof: &Moof, at: u64, end: u64) -> Option<Vec<Sample>> {
+fn samples_of(moof: &Moof, at: u64) -> Option<Vec<Sample>> {
     let traf = moof.traf.first()?;
     let trun = traf.trun.first()?;
     let others = traf.tfhd.default_sample_flags;
@@ -280,5 +304,5 @@ fn samples_of(moof: &Moof, at: u64, end: u64) -> Option<Vec<Sample>> {
         position += u64::from(bytes);
         time += u64::from(duration);
     }
-    (position == end).then_some(samples)
+    Some(samples)
 }

@@ -159,6 +159,34 @@ fn every_power_cut_leaves_what_was_promised() {
 }
 
 #[test]
+fn of_a_torn_fragment_the_whole_pictures_stay() {
+    let (disk, _) = record();
+    let ops = disk.ops();
+    let second = ops.iter().position(|op| matches!(op, Op::Write { file: 0, at, .. } if *at > 0)).unwrap();
+    let Op::Write { at, data, .. } = &ops[second] else { unreachable!("it was found as one") };
+    let mut files = Files::default();
+    ops[..=second].iter().for_each(|op| files.apply(op));
+    let pictures = |content: Vec<u8>| {
+        let disk = Journal::with(Files { contents: BTreeMap::from([(0, content)]), ..files.clone() });
+        match mp4::read(disk.open(files.names.first_key_value().unwrap().0).unwrap().as_ref()).unwrap() {
+            Found::Fragments(found) => found.samples,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (whole, safe) = (pictures(files.contents[&0].clone()), pictures(files.contents[&0][..*at as usize].to_vec()));
+    assert_eq!((safe.len(), whole.len()), (10, 20));
+    for cut in (0..data.len()).step_by(7) {
+        let cut = *at as usize + cut;
+        let there = whole.iter().filter(|s| (s.at + u64::from(s.bytes)) as usize <= cut).count();
+        let mut content = files.contents[&0].clone();
+        content[cut..].fill(0);
+        assert!((there..=there + 1).contains(&pictures(content.clone()).len()), "zeros from {cut}");
+        content.truncate(cut);
+        assert_eq!(pictures(content), whole[..there], "cut at {cut}");
+    }
+}
+
+#[test]
 fn the_gap_is_marked_in_the_file_after_it() {
     let (disk, _) = record();
     let files = disk.files();
