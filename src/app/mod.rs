@@ -1,6 +1,5 @@
 //! From a Plan to a running daemon: the only room that knows every other one.
 
-mod find;
 mod signals;
 mod stream;
 

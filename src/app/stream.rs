@@ -11,11 +11,12 @@ use crate::control::{NoSnapshot, Snapshot, TakeSnapshot};
 use crate::hub::{Hub, PictureSlot};
 use crate::pipeline;
 use crate::plan::StreamPlan;
+use crate::probe::v4l2::Kernel;
 use crate::sink::{record, rtsp, snapshot};
 use crate::storage::Storage;
 use crate::supervise::watchdog::Watched;
 
-use super::{Parts, find};
+use super::Parts;
 
 /// A branch that is running and silent for so long has not helped itself. Its own deadlines are shorter: 3 s for an
 /// encoder, `timeout` for a source, which may be configured longer.
@@ -46,7 +47,7 @@ impl Stream {
             plan: plan.clone(),
             hub: hub.clone(),
             pictures: pictures.clone(),
-            find: Arc::new(find::Devices),
+            devices: Arc::new(Kernel),
             clock: parts.clock.clone(),
             health: parts.health.clone(),
             shutdown: parts.shutdown.clone(),

@@ -30,6 +30,11 @@ impl Backoff {
         wait
     }
 
+    /// Starts the series anew: what was waited for has changed.
+    pub fn reset(&mut self) {
+        self.next = self.first;
+    }
+
     /// Attempts so far, for the health report.
     pub fn attempts(&self) -> u32 {
         self.attempts
@@ -47,6 +52,8 @@ mod tests {
         let waits: Vec<_> = (0..6).map(|_| b.after(ms(5)).as_millis()).collect();
         assert_eq!(waits, [100, 200, 400, 800, 1000, 1000]);
         assert_eq!(b.after(ms(10_001)), ms(100));
-        assert_eq!(b.attempts(), 7);
+        assert_eq!(b.after(ms(5)), ms(200));
+        b.reset();
+        assert_eq!((b.after(ms(5)), b.attempts()), (ms(100), 9));
     }
 }

@@ -21,6 +21,8 @@ pub enum Condition {
     Idle,
     /// What it needs is not there (a camera unplugged, a disk pulled): a known state, tried again.
     Absent,
+    /// Open and delivering nothing: live video stands still. It may go on by itself; else it is opened again.
+    Frozen,
     /// Failed, and waiting for the next attempt.
     Recovering,
     /// Ended, because the daemon ends.
@@ -160,6 +162,13 @@ impl Reporter {
         }
     }
 
+    /// Raises a fault in place of every other one of the branch, where only one thing can be wrong at a time.
+    pub fn only(&self, code: FaultCode, detail: impl Into<String>) {
+        let others: Vec<FaultCode> = self.with(|e| e.faults.keys().filter(|other| **other != code).copied().collect());
+        others.into_iter().for_each(|other| self.clear(other));
+        self.raise(code, detail);
+    }
+
     /// Takes a fault back.
     pub fn clear(&self, code: FaultCode) {
         if self.with(|e| e.faults.remove(&code).is_some()) {
@@ -213,6 +222,9 @@ mod tests {
         assert_eq!(report.faults.len(), 1);
         assert_eq!(report.faults[0].detail, "no frame for 2 s");
         assert_eq!(report.counters["frames"], 3);
+        source.only(FaultCode::CameraAbsent, "unplugged");
+        let report = health.report().remove(0);
+        assert_eq!((report.faults.len(), report.faults[0].code), (1, FaultCode::CameraAbsent));
         source.clear_all();
         assert!(health.report()[0].faults.is_empty());
     }

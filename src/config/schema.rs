@@ -99,7 +99,12 @@ section! {
 section! {
     /// What all streams have in common.
     pub struct StreamDefaults {
-        /// No frame for so long: the source counts as lost and is opened again. 200 ms to 10 min.
+        /// No frame for so long: the source counts as frozen, and viewers are told so. 200 ms to 10 min, and never less
+        /// than three frames.
+        frozen_after: Span = "\"1s\"",
+        /// No frame for so long: the source counts as lost and is opened again. 200 ms to 10 min, and never less than
+        /// three frames. Much less than the default of 5 s cuts off cameras that pause by themselves, such as while they
+        /// change their exposure or the kernel resets their port.
         timeout: Span = "\"5s\"",
         /// One attempt to open the source may take so long. 200 ms to 10 min.
         restart_timeout: Span = "\"3s\"",
@@ -143,7 +148,8 @@ section! {
         /// "auto": a v4l2 camera if one is there at the start, else the test picture. "test": a moving test picture with
         /// clock and frame number. "v4l2": a camera. "file": clips in a loop, in real time.
         kind: SourceKind = "\"auto\"",
-        /// For v4l2: "auto" takes the first camera that can do what is asked; or a node or link such as
+        /// For v4l2: "auto" takes the first camera that can do what is asked, and when it was unplugged waits 5 s for the
+        /// same one (by serial number and port) before it takes another; or a node or link such as
         /// "/dev/v4l/by-id/...", which stays the same when cameras are plugged in again.
         device: Option<Device> = "",
         /// For v4l2: what is asked of the camera: "auto", "raw", "mjpeg", or "h264" for a camera that encodes by itself.

@@ -50,6 +50,7 @@ pub(crate) fn validate(settings: &Settings, origins: &Origins, problems: &mut Pr
     if s.storage.max_age.0.is_some_and(|age| age < Duration::from_secs(60)) {
         check.problem("storage.max_age", "expected at least 1 min: younger segments are still being watched", "");
     }
+    check.span("stream_defaults.frozen_after", s.stream_defaults.frozen_after, 200, 10 * MINUTE);
     check.span("stream_defaults.timeout", s.stream_defaults.timeout, 200, 10 * MINUTE);
     check.span("stream_defaults.restart_timeout", s.stream_defaults.restart_timeout, 200, 10 * MINUTE);
     check.span("stream_defaults.retry_every_max", s.stream_defaults.retry_every_max, 100, 10 * MINUTE);

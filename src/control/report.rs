@@ -143,14 +143,16 @@ fn status(streams: &[StreamHealth], branches: &[BranchReport]) -> Status {
     let flows = |s: &StreamHealth| matches!(s.condition, Condition::Running | Condition::Idle);
     let failed = |s: &StreamHealth| {
         let faults = video(branches, &s.id).into_iter().flat_map(|b| &b.faults);
-        matches!(s.condition, Condition::Recovering | Condition::Stopped)
+        matches!(s.condition, Condition::Frozen | Condition::Recovering | Condition::Stopped)
             || faults.into_iter().any(|f| f.code != FaultCode::CameraAbsent)
     };
     if !streams.iter().any(flows) && streams.iter().any(failed) {
         return Status::Failed;
     }
-    let wrong =
-        |b: &BranchReport| !b.faults.is_empty() || matches!(b.condition, Condition::Absent | Condition::Recovering);
+    let wrong = |b: &BranchReport| {
+        let stands = matches!(b.condition, Condition::Absent | Condition::Frozen | Condition::Recovering);
+        stands || !b.faults.is_empty()
+    };
     if branches.iter().any(wrong) { Status::Degraded } else { Status::Ok }
 }
 

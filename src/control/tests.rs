@@ -20,6 +20,7 @@ pub(crate) fn plan(ids: &[&str]) -> Plan {
             kind: SourceKind::Test,
             reason: "test".into(),
             flip: Flip::None,
+            frozen_after: Duration::from_secs(1),
             timeout: Duration::from_secs(5),
             restart_timeout: Duration::from_secs(3),
             retry_every_max: Duration::from_secs(1),

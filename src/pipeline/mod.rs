@@ -8,10 +8,14 @@
 //! fails is rebuilt, and the other one does not notice.
 
 mod camera;
+mod driver;
 mod encoder;
+mod ended;
+mod find;
+mod rate;
+mod stamps;
 mod state;
 
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -24,15 +28,8 @@ use crate::base::shutdown::Shutdown;
 use crate::base::task;
 use crate::base::units::Bitrate;
 use crate::hub::{Hub, PictureSlot};
-use crate::media::format::PixelFormat;
-use crate::plan::camera::{Ask, NoMode};
-use crate::plan::{DeviceMatch, StreamPlan};
-
-/// Finds a camera again each time it is opened: its number changes when it is plugged in again.
-pub trait FindCamera: Send + Sync {
-    /// The node and the pixel format to use now, or why there is none.
-    fn find(&self, device: &DeviceMatch, ask: &Ask) -> Result<(PathBuf, PixelFormat), NoMode>;
-}
+use crate::plan::StreamPlan;
+use crate::probe::v4l2::Devices;
 
 /// What a camera needs from the rest of the house.
 pub struct Setup {
@@ -42,8 +39,8 @@ pub struct Setup {
     pub hub: Hub,
     /// Where the newest raw picture goes.
     pub pictures: PictureSlot,
-    /// Finds v4l2 cameras.
-    pub find: Arc<dyn FindCamera>,
+    /// The v4l2 devices, among which a camera is looked for each time it is opened.
+    pub devices: Arc<dyn Devices>,
     /// The clocks.
     pub clock: Arc<dyn Clock>,
     /// The book of conditions and faults.

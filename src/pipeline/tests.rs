@@ -1,4 +1,4 @@
-//! A whole camera on real elements: what fails is rebuilt alone.
+//! A whole camera on real elements: what fails is rebuilt alone. Cameras that fail: tests/camera.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,21 +13,11 @@ use crate::base::id::StreamId;
 use crate::base::request::RequestKeyframe;
 use crate::base::shutdown::Stop;
 use crate::base::units::Bitrate;
-use crate::config::schema::FormatWish;
 use crate::hub::{Policy, Received};
 use crate::media::codec::Codec;
 use crate::media::format::{Flip, FrameRate, Size};
-use crate::plan::inventory::Unreadable;
 use crate::plan::{Chosen, EncodePlan, SourceKind, SourcePlan};
-
-/// There is no camera on a build machine: always the same answer.
-struct Finds(NoMode);
-
-impl FindCamera for Finds {
-    fn find(&self, _: &DeviceMatch, _: &Ask) -> Result<(PathBuf, PixelFormat), NoMode> {
-        Err(self.0.clone())
-    }
-}
+use crate::probe::v4l2::Kernel;
 
 struct Rig {
     health: Health,
@@ -39,10 +29,6 @@ struct Rig {
 
 impl Rig {
     fn start(kind: SourceKind, encoder: &str) -> Self {
-        Self::start_with(kind, encoder, NoMode::Absent { others: vec![] })
-    }
-
-    fn start_with(kind: SourceKind, encoder: &str, no: NoMode) -> Self {
         crate::gst::init().unwrap();
         let clock = Arc::new(SystemClock);
         let rig = Self {
@@ -56,7 +42,7 @@ impl Rig {
             plan: plan(kind, encoder),
             hub: rig.hub.clone(),
             pictures: rig.pictures.clone(),
-            find: Arc::new(Finds(no)),
+            devices: Arc::new(Kernel),
             clock,
             health: rig.health.clone(),
             shutdown: rig.shutdown.clone(),
@@ -92,6 +78,7 @@ fn plan(kind: SourceKind, encoder: &str) -> StreamPlan {
             kind,
             reason: String::new(),
             flip: Flip::None,
+            frozen_after: ms(1000),
             timeout: ms(1000),
             restart_timeout: ms(3000),
             retry_every_max: ms(1000),
@@ -180,28 +167,6 @@ fn a_source_that_is_lost_comes_back_and_time_goes_on() {
     rig.until("live/encode", is_well);
     assert!(rig.hub.cached().last().unwrap().pts > before);
     rig.end();
-}
-
-#[test]
-fn an_absent_camera_is_a_known_state_and_a_useless_one_a_failure() {
-    let closed = Unreadable { node: "/dev/video0".into(), links: vec![], error: "denied".into(), denied: true };
-    let table = [
-        (NoMode::Absent { others: vec![] }, FaultCode::CameraAbsent, Condition::Absent),
-        (
-            NoMode::Cannot { asked: "8K".into(), offers: vec!["VGA".into()] },
-            FaultCode::CameraFailed,
-            Condition::Recovering,
-        ),
-        (NoMode::Unreadable(vec![closed]), FaultCode::CameraFailed, Condition::Recovering),
-    ];
-    for (no, code, condition) in table {
-        let device = Chosen { value: DeviceMatch::Any, reason: String::new() };
-        let kind = SourceKind::V4l2 { device, wish: FormatWish::Auto, format: None };
-        let rig = Rig::start_with(kind, "x264enc", no.clone());
-        let source = rig.until("live/source", has(code));
-        assert_eq!((source.condition, source.detail), (condition, no.to_string()));
-        rig.end();
-    }
 }
 
 #[test]

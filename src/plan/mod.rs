@@ -5,6 +5,7 @@
 
 pub mod camera;
 mod encoder;
+pub mod identity;
 pub mod inventory;
 mod resolve;
 mod show;
@@ -78,7 +79,10 @@ pub struct SourcePlan {
     pub reason: String,
     /// Turns the picture.
     pub flip: Flip,
-    /// No frame for so long: the source counts as lost.
+    /// No frame for so long: the source counts as frozen.
+    #[serde(serialize_with = "span")]
+    pub frozen_after: Duration,
+    /// No frame for so long: the source counts as lost and is opened again.
     #[serde(serialize_with = "span")]
     pub timeout: Duration,
     /// One attempt to open may take so long.

@@ -121,11 +121,14 @@ impl Page {
                 }
             }
         }
-        let (lost, open, pause) = (human(source.timeout), human(source.restart_timeout), human(source.retry_every_max));
+        let (frozen, lost) = (human(source.frozen_after), human(source.timeout));
+        let (open, pause) = (human(source.restart_timeout), human(source.retry_every_max));
         self.line(
             2,
             "watched",
-            format_args!("lost after {lost}, opening takes at most {open}, pauses up to {pause}"),
+            format_args!(
+                "frozen after {frozen}, lost after {lost}, opening takes at most {open}, pauses up to {pause}"
+            ),
             "",
         );
     }

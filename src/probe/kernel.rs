@@ -14,6 +14,7 @@ use v4l::video::Capture;
 use crate::media::format::Size;
 use crate::plan::inventory::{Control, Mode, SizeRange};
 
+use super::changes::Changes;
 use super::v4l2::{Devices, Identity, Node, RateOffer, SizeOffer};
 
 /// The devices of this machine.
@@ -45,6 +46,10 @@ impl Devices for Kernel {
 
     fn monitored(&self, node: &Path) -> Vec<Mode> {
         super::monitor::modes(node)
+    }
+
+    fn changes(&self) -> io::Result<Changes> {
+        Changes::of(Path::new("/dev"))
     }
 }
 

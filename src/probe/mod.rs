@@ -1,6 +1,7 @@
 //! Finds out what is there: cameras with their formats, encoders that really encode, cores, the board's device tree.
 
 mod cache;
+pub mod changes;
 pub mod elements;
 mod kernel;
 mod monitor;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::changes::Changes;
 use super::v4l2::{Devices, Identity, Node, RateOffer, SizeOffer, cameras};
 use crate::media::format::{FrameRate, PixelFormat, Size};
 use crate::plan::inventory::{Control, Mode, SizeRange};
@@ -44,6 +45,9 @@ impl Devices for Sim {
     }
     fn monitored(&self, _: &Path) -> Vec<Mode> {
         self.monitored.clone()
+    }
+    fn changes(&self) -> io::Result<Changes> {
+        unreachable!("nothing comes or goes here")
     }
 }
 

@@ -8,8 +8,10 @@ use crate::plan::inventory::{Camera, Control, Mode, SizeRange, Unreadable};
 
 pub use super::kernel::Kernel;
 
+use super::changes::Changes;
+
 /// What is asked of the kernel.
-pub trait Devices {
+pub trait Devices: Send + Sync {
     /// The device nodes, `/dev/video0`.
     fn nodes(&self) -> Vec<PathBuf>;
     /// udev's links in `/dev` and below `/dev/v4l`, each with the node it leads to.
@@ -18,6 +20,8 @@ pub trait Devices {
     fn open(&self, node: &Path) -> io::Result<Box<dyn Node>>;
     /// What GStreamer's device monitor says of a node that a multi-planar driver serves.
     fn monitored(&self, node: &Path) -> Vec<Mode>;
+    /// Tells from now on when nodes come, go or change their permissions.
+    fn changes(&self) -> io::Result<Changes>;
 }
 
 /// An open device node.

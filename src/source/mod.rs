@@ -2,6 +2,7 @@
 
 mod digits;
 mod file;
+mod spoiled;
 mod test;
 mod v4l2;
 
@@ -12,6 +13,8 @@ use crate::base::clock::Clock;
 use crate::base::error::{Coded, Kind};
 use crate::base::fault::FaultCode;
 use crate::media::format::{Flip, FrameRate, PixelFormat, Size};
+
+pub use spoiled::drop_spoiled;
 
 /// What can go wrong with a source before frames flow.
 #[derive(Debug, thiserror::Error)]

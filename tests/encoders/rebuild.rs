@@ -1,6 +1,5 @@
 //! A whole camera whose encoder takes another bit rate only when it is built anew.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,21 +11,13 @@ use windhover::base::shutdown::{Shutdown, Stop};
 use windhover::base::units::Bitrate;
 use windhover::hub::{Hub, PictureSlot};
 use windhover::media::codec::Codec;
-use windhover::media::format::{Flip, FrameRate, PixelFormat, Size};
-use windhover::pipeline::{self, FindCamera, Setup};
-use windhover::plan::camera::{Ask, NoMode};
-use windhover::plan::{Chosen, DeviceMatch, EncodePlan, SourceKind, SourcePlan, StreamPlan};
+use windhover::media::format::{Flip, FrameRate, Size};
+use windhover::pipeline::{self, Setup};
+use windhover::plan::{Chosen, EncodePlan, SourceKind, SourcePlan, StreamPlan};
+use windhover::probe::v4l2::Kernel;
 
 use crate::stand_in::nvidia::{Cuvid, Stubborn};
 use crate::stand_in::{register, told};
-
-struct NoCamera;
-
-impl FindCamera for NoCamera {
-    fn find(&self, _: &DeviceMatch, _: &Ask) -> Result<(PathBuf, PixelFormat), NoMode> {
-        unreachable!("the test picture is the camera")
-    }
-}
 
 fn plan() -> StreamPlan {
     StreamPlan {
@@ -35,6 +26,7 @@ fn plan() -> StreamPlan {
             kind: SourceKind::Test,
             reason: String::new(),
             flip: Flip::None,
+            frozen_after: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             restart_timeout: Duration::from_secs(3),
             retry_every_max: Duration::from_secs(1),
@@ -63,7 +55,7 @@ fn rates_told(want: &[&str]) -> Vec<String> {
         plan: plan(),
         hub: hub.clone(),
         pictures: PictureSlot::new(),
-        find: Arc::new(NoCamera),
+        devices: Arc::new(Kernel),
         clock: clock.clone(),
         health: Health::new(clock.clone()),
         shutdown: shutdown.clone(),

@@ -109,6 +109,7 @@ impl Resolver<'_> {
                 kind,
                 reason,
                 flip: stream.flip,
+                frozen_after: common.frozen_after.get(),
                 timeout: common.timeout.get(),
                 restart_timeout: common.restart_timeout.get(),
                 retry_every_max: common.retry_every_max.get(),
