@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::frozen::FrozenDisk;
+use crate::loop_disk::LoopDisk;
 use crate::support::daemon::{Daemon, Setup};
 use crate::support::rtsp::Transport;
 use crate::support::wait::{Dice, ms, now};
@@ -36,7 +36,7 @@ pub(crate) fn kill(seed: u64) -> Result<Vec<Measured>, String> {
 
 /// A real client that stops reading, and a disk that stops writing, at the same time.
 pub(crate) fn stuck(_: u64) -> Result<Vec<Measured>, String> {
-    let disk = FrozenDisk::new()?;
+    let disk = LoopDisk::new(256)?;
     let setup = Setup { storage: Some(disk.path().join("video")), ..Setup::default() };
     let daemon = Daemon::start(&setup);
     let mut crowd = daemon.crowd();

@@ -7,14 +7,16 @@
 mod support;
 
 mod disk;
-mod frozen;
 mod load;
+mod loop_disk;
+mod soak;
 mod table;
 mod watching;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use support::soak;
+use support::soak as crowds;
 use support::wait::now;
 use table::{Measured, Table};
 
@@ -43,21 +45,26 @@ struct Wish {
     words: Vec<String>,
     repeat: u64,
     seed: u64,
-    json: bool,
+    /// Where the result goes for a machine to read; "-" is the standard output.
+    json: Option<PathBuf>,
+    /// The faults of a soak; empty for all.
+    only: Vec<String>,
 }
 
 fn wish() -> Result<Wish, String> {
-    let mut wish = Wish { words: Vec::new(), repeat: 5, seed: 1, json: false };
+    let mut wish = Wish { words: Vec::new(), repeat: 5, seed: 1, json: None, only: Vec::new() };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
+        let mut text = || arguments.next().ok_or(format!("{argument} wants a value"));
         let mut number = || {
-            let text = arguments.next().ok_or(format!("{argument} wants a number"))?;
+            let text = text()?;
             text.parse::<u64>().map_err(|_| format!("{argument} wants a number, not {text:?}"))
         };
         match argument.as_str() {
             // cargo tells every bench that it is one.
             "--bench" => {}
-            "--json" => wish.json = true,
+            "--json" => wish.json = Some(text()?.into()),
+            "--only" => wish.only = text()?.split(',').map(str::to_owned).collect(),
             "--repeat" => wish.repeat = number()?.clamp(1, 100),
             "--seed" => wish.seed = number()?,
             word if word.starts_with('-') => return Err(format!("unknown option {word}")),
@@ -71,10 +78,12 @@ fn main() -> ExitCode {
     let done = wish().and_then(|wish| match wish.words.first().map(String::as_str) {
         Some("list") => {
             ROWS.iter().for_each(|row| println!("{:14}{}", row.name, row.what));
+            println!("{:14}the whole daemon for 120 minutes under faults; not part of the table", "soak");
             println!("{:14}50 viewers leave while 50 join; not part of the table", "soak rtsp");
             Ok(true)
         }
-        Some("soak") => soak_rtsp(&wish),
+        Some("soak") if wish.words.get(1).is_some_and(|word| word == "rtsp") => soak_rtsp(&wish),
+        Some("soak") => soak_all(&wish),
         _ => measure(&wish),
     });
     match done {
@@ -106,8 +115,42 @@ fn measure(wish: &Wish) -> Result<bool, String> {
             eprintln!("{} {}/{repeat}: {:.0} s", row.name, run + 1, (now() - begun).as_secs_f64());
         }
     }
-    println!("{}", if wish.json { table.json() } else { table.text(wish.repeat) });
+    println!("{}", table.text(wish.repeat));
+    keep_json(wish.json.as_deref(), &table.json())?;
     Ok(!table.has_skips())
+}
+
+/// Writes what a machine reads to where it is wanted, if it is.
+fn keep_json(path: Option<&Path>, json: &str) -> Result<(), String> {
+    match path {
+        None => Ok(()),
+        Some(path) if path == Path::new("-") => {
+            println!("{json}");
+            Ok(())
+        }
+        Some(path) => std::fs::write(path, json).map_err(|e| format!("{}: {e}", path.display())),
+    }
+}
+
+/// Two hours by default. True if no limit was broken.
+fn soak_all(wish: &Wish) -> Result<bool, String> {
+    let minutes = match wish.words.get(1..).unwrap_or_default() {
+        [] => 120,
+        [minutes] => {
+            minutes.parse::<u64>().map_err(|_| format!("{minutes:?} is no number of minutes"))?.clamp(1, 10_000)
+        }
+        _ => return Err("soak what? `soak [minutes]` or `soak rtsp [rounds]`".into()),
+    };
+    let folder = match wish.json.as_deref().and_then(Path::parent) {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{}", std::process::id())),
+    };
+    let json = wish.json.clone().unwrap_or_else(|| folder.join("soak.json"));
+    let verdict = soak::run(&soak::Wish { minutes, seed: wish.seed, only: wish.only.clone(), folder })?;
+    println!("{}", verdict.text());
+    keep_json(Some(&json), &verdict.json().to_string())?;
+    println!("{}", json.display());
+    Ok(verdict.breaches.is_empty())
 }
 
 /// 1,000 rounds by default. True if every joiner got a picture and the server stayed the same process.
@@ -118,7 +161,7 @@ fn soak_rtsp(wish: &Wish) -> Result<bool, String> {
         _ => return Err("soak what? `soak rtsp [rounds]`".into()),
     };
     let begun = now();
-    let outcome = soak::run(rounds, wish.seed, |outcome| {
+    let outcome = crowds::run(rounds, wish.seed, |outcome| {
         if outcome.rounds % 20 == 0 {
             eprintln!("{} rounds, {} joined, {} restarts", outcome.rounds, outcome.joined, outcome.restarts);
         }

@@ -14,8 +14,11 @@ use super::crowd::Crowd;
 use super::process::{self, Usage};
 use super::wait::{now, wait_for, wait_until};
 
-/// The binary under test.
-pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_windhover");
+/// The binary under test: the one cargo built, or another that WINDHOVER_BINARY names (a copy that a long run keeps while
+/// the next one is built).
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("WINDHOVER_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_windhover").into(), PathBuf::from)
+}
 
 /// Nobody waits longer than this for a daemon to be ready, on a machine where two cores do ten things.
 const READY: Duration = Duration::from_secs(20);
@@ -43,6 +46,8 @@ pub(crate) struct Setup {
     pub(crate) storage: Option<PathBuf>,
     /// More lines for the stream, before its tables.
     pub(crate) stream_keys: String,
+    /// More tables behind the first stream's, such as further streams.
+    pub(crate) more: String,
     /// Start as on a new machine: no GStreamer registry, no results of encoder tests.
     pub(crate) cold: bool,
 }
@@ -60,6 +65,7 @@ impl Default for Setup {
             max_viewers: 256,
             storage: None,
             stream_keys: String::new(),
+            more: String::new(),
             cold: false,
         }
     }
@@ -79,7 +85,7 @@ impl Setup {
              [limits]\nmax_viewers = {}\n\
              [[stream]]\nid = \"live\"\nsource = {}\nsize = \"{}\"\nfps = {}\n{}\n\
              [stream.encode]\nbitrate = \"{}\"\nkeyframe_every = \"{}\"\n\
-             [stream.record]\nenabled = {}\n[stream.snapshot]\nenabled = {}\n",
+             [stream.record]\nenabled = {}\n[stream.snapshot]\nenabled = {}\n{}",
             ports.rtsp,
             ports.http,
             self.max_viewers,
@@ -91,6 +97,7 @@ impl Setup {
             self.keyframe_every,
             self.record,
             self.snapshot,
+            self.more,
         )
     }
 }
@@ -114,6 +121,7 @@ pub(crate) struct Daemon {
     child: Child,
     folder: Arc<tempfile::TempDir>,
     ports: Ports,
+    config: PathBuf,
     log: Arc<Mutex<String>>,
     storage: PathBuf,
     /// When it was started.
@@ -143,24 +151,23 @@ impl Daemon {
         let ports = free_ports();
         let config = folder.path().join(format!("windhover-{}.toml", ports.rtsp));
         std::fs::write(&config, setup.config(folder.path(), ports)).expect("the temporary folder can be written");
-        let started = now();
-        let mut command = command(folder.path(), &["run", "--config"]);
-        if setup.cold {
-            let registry = folder.path().join("registry.bin");
-            command.env("GST_REGISTRY", registry).env("XDG_STATE_HOME", folder.path().join("state"));
-        }
-        let mut child = command
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("cargo built the daemon");
         let log = Arc::new(Mutex::new(String::new()));
-        collect(child.stdout.take().expect("piped"), &log);
-        collect(child.stderr.take().expect("piped"), &log);
+        let started = now();
+        let child = launch(folder.path(), &config, setup.cold, &log);
         let storage = setup.storage.clone().unwrap_or_else(|| folder.path().join("video"));
-        Self { child, folder, ports, log, storage, started }
+        Self { child, folder, ports, config, log, storage, started }
+    }
+
+    /// Starts it again after its end: the same configuration, folder and ports, one log.
+    pub(crate) fn restart(&mut self) {
+        assert!(self.ended().is_some(), "it still runs");
+        self.started = now();
+        self.child = launch(self.folder.path(), &self.config, false, &self.log);
+    }
+
+    /// How it ended, if it did.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is our child")
     }
 
     /// Waits until RTSP describes the stream, so there are frames behind it, and HTTP answers.
@@ -191,6 +198,11 @@ impl Daemon {
     /// Its RTSP port.
     pub(crate) fn rtsp(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.ports.rtsp).into()
+    }
+
+    /// Its HTTP port.
+    pub(crate) fn http(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports.http).into()
     }
 
     /// The URL that a person would open.
@@ -225,7 +237,7 @@ impl Daemon {
 
     /// Asks its HTTP port; the body of a reply 200, or the first line of any other.
     pub(crate) fn get(&self, path: &str) -> Result<Vec<u8>, String> {
-        http_get((Ipv4Addr::LOCALHOST, self.ports.http).into(), path)
+        http_get(self.http(), path)
     }
 
     /// `/api/v1/health` as JSON.
@@ -252,6 +264,11 @@ impl Daemon {
         Some(find_branch(&self.health(), branch)?.get("condition")?.as_str()?.to_owned())
     }
 
+    /// What it said since the last call, for a log that is kept elsewhere.
+    pub(crate) fn take_log(&self) -> String {
+        std::mem::take(&mut *self.log.lock().expect("the collector does not panic"))
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         process::signal(self.pid(), signal);
@@ -259,7 +276,7 @@ impl Daemon {
 
     /// Waits for its end.
     pub(crate) fn wait_exit(&mut self, limit: Duration) -> Option<ExitStatus> {
-        wait_for(limit, || self.child.try_wait().expect("it is our child"))
+        wait_for(limit, || self.ended())
     }
 
     /// Kills it as `kill -9` does and waits until it is gone.
@@ -270,7 +287,7 @@ impl Daemon {
 
     /// Panics, with its log, if it ended.
     pub(crate) fn assert_running(&mut self) {
-        let ended = self.child.try_wait().expect("it is our child");
+        let ended = self.ended();
         assert!(ended.is_none(), "the daemon ended: {}; its log:\n{}", ended.expect("checked"), self.log());
     }
 }
@@ -287,11 +304,23 @@ impl Drop for Daemon {
     }
 }
 
+fn launch(folder: &Path, config: &Path, cold: bool, log: &Arc<Mutex<String>>) -> Child {
+    let mut command = command(folder, &["run", "--config"]);
+    if cold {
+        command.env("GST_REGISTRY", folder.join("registry.bin")).env("XDG_STATE_HOME", folder.join("state"));
+    }
+    command.arg(config).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("cargo built the daemon");
+    collect(child.stdout.take().expect("piped"), log);
+    collect(child.stderr.take().expect("piped"), log);
+    child
+}
+
 /// The daemon's binary with an environment of its own below `folder`. What is slow to make and the same for all, the
 /// GStreamer registry and the results of encoder tests, is shared by all tests.
 pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
     let shared = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let mut command = Command::new(BINARY);
+    let mut command = Command::new(binary());
     command.args(arguments).env("GST_REGISTRY", shared.join("gstreamer-registry.bin"));
     command.env("XDG_STATE_HOME", shared.join("state"));
     for (name, below) in [("XDG_CONFIG_HOME", "config"), ("XDG_CACHE_HOME", "cache"), ("XDG_DATA_HOME", "data")] {

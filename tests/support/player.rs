@@ -26,7 +26,7 @@ pub(crate) struct Seen {
     pub(crate) stamps: Vec<Duration>,
     /// How far the capture time by the sender reports is from the stamp, for each picture that has both, in seconds.
     pub(crate) report_errors: Vec<f64>,
-    /// The first error of the pipeline.
+    /// The first error of the pipeline, or that the stream ended.
     pub(crate) error: Option<String>,
 }
 
@@ -95,11 +95,21 @@ impl Player {
     pub(crate) fn seen(&self) -> Seen {
         let mut seen = self.seen.lock().expect("nobody panics while holding it");
         let bus = self.pipeline.bus().expect("a pipeline has a bus");
-        let message = bus.pop_filtered(&[gst::MessageType::Error]);
-        if let Some(gst::MessageView::Error(e)) = message.as_ref().map(|message| message.view()) {
-            seen.error.get_or_insert_with(|| e.error().to_string());
+        let message = bus.pop_filtered(&[gst::MessageType::Error, gst::MessageType::Eos]);
+        match message.as_ref().map(|message| message.view()) {
+            Some(gst::MessageView::Error(e)) => drop(seen.error.get_or_insert_with(|| e.error().to_string())),
+            Some(gst::MessageView::Eos(_)) => drop(seen.error.get_or_insert_with(|| "the stream ended".to_owned())),
+            _ => {}
         }
         seen.clone()
+    }
+
+    /// What it saw since the last call: for a run of hours.
+    pub(crate) fn take(&self) -> Seen {
+        let error = self.seen().error;
+        let mut seen = std::mem::take(&mut *self.seen.lock().expect("nobody panics while holding it"));
+        seen.error = error;
+        seen
     }
 
     /// Waits for so many pictures; what was seen, or why not.
