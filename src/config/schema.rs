@@ -131,6 +131,10 @@ section! {
         /// Turns the picture: "none", "horizontal", "vertical", "rotate-90" (clockwise), "rotate-180", "rotate-270".
         /// A camera that delivers H.264 cannot be turned.
         flip: Flip = "\"none\"",
+        /// While the source delivers nothing for longer than stream_defaults.frozen_after, viewers see a slate: a dark
+        /// picture that says what is wrong and since when. It is never recorded. A camera that delivers H.264 has none:
+        /// nothing is encoded here.
+        slate: bool = "true",
         /// Viewers of this stream, 1 to 1000; unset: only limits.max_viewers counts.
         max_viewers: Option<u32> = "",
         /// How the pictures are encoded.

@@ -28,6 +28,7 @@ pub(crate) fn plan(ids: &[&str]) -> Plan {
         size: Size::new(1280, 720),
         rate: FrameRate::whole(30),
         encode: None,
+        slate: false,
         record: None,
         snapshot: None,
         max_viewers: None,

@@ -69,7 +69,7 @@ impl Framer {
         let Some(format) = self.format(sample, &units) else { return };
         let encoded = self.output_time(pts);
         let discontinuity = std::mem::take(&mut self.discontinuity);
-        (self.deliver)(AccessUnit { data, pts, encoded, keyframe, discontinuity, format });
+        (self.deliver)(AccessUnit { data, pts, encoded, keyframe, discontinuity, slate: false, format });
     }
 
     /// The format changes with the parameter sets, which come with keyframes.

@@ -48,6 +48,7 @@ struct Shared {
     state: Mutex<State>,
     encoder: Mutex<Option<Arc<dyn RequestKeyframe>>>,
     units: AtomicU64,
+    slates: AtomicU64,
 }
 
 struct State {
@@ -64,7 +65,13 @@ impl Hub {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let state =
             State { gop: Vec::new(), gop_bytes: 0, outlets: Vec::new(), gate: KeyframeGate::default(), last: None };
-        Self(Arc::new(Shared { clock, state: Mutex::new(state), encoder: Mutex::new(None), units: AtomicU64::new(0) }))
+        Self(Arc::new(Shared {
+            clock,
+            state: Mutex::new(state),
+            encoder: Mutex::new(None),
+            units: AtomicU64::new(0),
+            slates: AtomicU64::new(0),
+        }))
     }
 
     /// Names the encoder that answers keyframe requests; `None` while there is none.
@@ -76,7 +83,7 @@ impl Hub {
     /// than the one before it is refused (returns false): readers rely on strictly increasing time.
     pub fn publish(&self, unit: AccessUnit) -> bool {
         let now = self.0.clock.monotonic();
-        let unit = Arc::new(unit);
+        let (slate, unit) = (unit.slate, Arc::new(unit));
         let mut state = self.lock();
         if state.last.as_ref().is_some_and(|last| unit.pts <= last.pts) {
             return false;
@@ -96,6 +103,7 @@ impl Hub {
         }
         let due = state.gate.due(now);
         drop(state);
+        self.0.slates.fetch_add(u64::from(slate), Ordering::Relaxed);
         self.0.units.fetch_add(1, Ordering::Relaxed);
         if due {
             self.ask_encoder("reader");
@@ -130,6 +138,11 @@ impl Hub {
     /// The newest keyframe and everything after it, oldest first.
     pub fn cached(&self) -> Vec<Arc<AccessUnit>> {
         self.lock().gop.clone()
+    }
+
+    /// How many of them no camera took.
+    pub fn slates(&self) -> u64 {
+        self.0.slates.load(Ordering::Relaxed)
     }
 
     /// Access units so far.

@@ -17,7 +17,7 @@ pub enum Policy {
         depth: Duration,
     },
     /// For recorders: what is queued is kept, newer access units are dropped up to the next keyframe that fits, and
-    /// the reader is told of the gap.
+    /// the reader is told of the gap. A slate is nothing to record: it is passed over.
     Lossless {
         /// Longest queue, in time.
         depth: Duration,
@@ -51,6 +51,8 @@ struct QueueState {
     bytes: usize,
     /// Reading can go on only at a keyframe. True at first: a newcomer cannot begin in the middle.
     needs_keyframe: bool,
+    /// A slate was passed over, and what builds on it is no loss.
+    after_slate: bool,
     /// Dropped since the newest queued unit, not yet told.
     gap: u64,
     /// Gaps to tell, each before the unit of this position from the front.
@@ -68,6 +70,7 @@ pub(super) fn pair(policy: Policy) -> (QueueOutlet, Reader) {
         units: VecDeque::new(),
         bytes: 0,
         needs_keyframe: true,
+        after_slate: false,
         gap: 0,
         gaps: VecDeque::new(),
         taken: 0,
@@ -93,6 +96,12 @@ impl Outlet for QueueOutlet {
 
 impl QueueState {
     fn offer(&mut self, unit: &Arc<AccessUnit>) -> Offered {
+        if unit.slate && matches!(self.policy, Policy::Lossless { .. }) {
+            (self.needs_keyframe, self.after_slate) = (true, true);
+            return Offered::Taken;
+        }
+        // From here on nothing builds on the slate any more.
+        self.after_slate &= !unit.keyframe;
         if self.is_full(unit) {
             if let Policy::Live { .. } = self.policy {
                 self.drop_queued();
@@ -115,7 +124,7 @@ impl QueueState {
 
     fn refuse(&mut self) -> Offered {
         // A newcomer that has had nothing yet misses nothing.
-        if self.queued > 0 {
+        if self.queued > 0 && !self.after_slate {
             self.gap += 1;
             self.dropped += 1;
         }

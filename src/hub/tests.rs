@@ -34,7 +34,7 @@ impl Camera {
         Self { hub: Hub::new(clock.clone()), clock, format }
     }
 
-    /// One access unit per letter, 100 ms apart: `K` a keyframe, `p` another picture.
+    /// One access unit per letter, 100 ms apart: `K` a keyframe, `p` another picture; `S` and `s` the same of a slate.
     fn shoot(&self, kinds: &str) {
         for kind in kinds.chars() {
             self.clock.advance(Duration::from_millis(100));
@@ -42,8 +42,9 @@ impl Camera {
                 data: Bytes::from_static(&[0; 100]),
                 pts: self.clock.monotonic(),
                 encoded: self.clock.monotonic(),
-                keyframe: kind == 'K',
+                keyframe: kind == 'K' || kind == 'S',
                 discontinuity: false,
+                slate: kind == 's' || kind == 'S',
                 format: self.format.clone(),
             };
             assert!(self.hub.publish(unit));
@@ -56,7 +57,12 @@ fn read(reader: &Reader) -> String {
     let mut text = String::new();
     loop {
         match reader.recv(Duration::ZERO) {
-            Received::Unit(unit) => text.push(if unit.keyframe { 'K' } else { 'p' }),
+            Received::Unit(unit) => text.push(match (unit.keyframe, unit.slate) {
+                (true, false) => 'K',
+                (false, false) => 'p',
+                (true, true) => 'S',
+                (false, true) => 's',
+            }),
             Received::Gap(n) => text.push_str(&n.to_string()),
             Received::TimedOut => return text,
         }
@@ -141,6 +147,29 @@ fn requests_are_coalesced_and_answered_by_the_encoder() {
     camera.hub.request_keyframe("play");
     camera.shoot("ppp");
     assert_eq!(*encoder.0.lock().unwrap(), 2);
+}
+
+#[test]
+fn a_slate_is_for_viewers_and_not_for_recorders() {
+    let camera = Camera::new();
+    let viewer = camera.hub.subscribe(live(5000), false);
+    let recorder = camera.hub.subscribe(lossless(5000, 1 << 20), false);
+    camera.shoot("KppSsssppKp");
+    assert_eq!(read(&viewer), "KppSsssppKp");
+    // What comes between the slate and the next keyframe of the camera builds on the slate; nothing was too slow.
+    assert_eq!(read(&recorder), "KppKp");
+    assert_eq!(recorder.dropped(), 0);
+    assert_eq!((camera.hub.units(), camera.hub.slates()), (11, 4));
+}
+
+#[test]
+fn a_slate_hides_no_gap_of_a_recorder() {
+    let camera = Camera::new();
+    let recorder = camera.hub.subscribe(lossless(200, 1 << 20), false);
+    camera.shoot("KpppppSsssK");
+    assert_eq!(read(&recorder), "Kpp");
+    camera.shoot("ppK");
+    assert_eq!(read(&recorder), "6K");
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub struct AccessUnit {
     pub keyframe: bool,
     /// True if pictures before this one are missing (source restarted).
     pub discontinuity: bool,
+    /// True for a picture that no camera took: it tells viewers that there is none, and is for their eyes only.
+    pub slate: bool,
     /// What the stream looks like from the last keyframe on.
     pub format: Arc<EncodedFormat>,
 }

@@ -25,7 +25,7 @@ use super::find::find;
 use super::rate::Rate;
 use super::stamps::{Stamp, Stamps};
 use super::state::{Limits, Verdict, judge};
-use super::{Beats, Link, Setup};
+use super::{Beats, Link, Marks, Setup};
 
 /// The first wait after a failure; it doubles up to the plan's `retry_every_max`.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -243,17 +243,18 @@ impl Keeper {
             if matches!(stamp, Stamp::Arrival(_)) {
                 wrong.fetch_add(1, Ordering::Relaxed);
             }
-            stamp.time()
+            (stamp.time(), now)
         };
-        self.link.native.store(encoded, Ordering::Release);
+        self.link.set_native(encoded);
         if encoded {
-            let mut publish = self.setup.framer().into_callback();
-            crate::gst::connect_frames(sink, move |sample, pts| publish(sample, arrives(pts)));
+            // No slate has been among them.
+            let mut publish = self.setup.framer(Marks::default()).into_callback();
+            crate::gst::connect_frames(sink, move |sample, pts| publish(sample, arrives(pts).0));
         } else {
             let (pictures, link) = (self.setup.pictures.clone(), self.link.clone());
             crate::gst::connect_frames(sink, move |sample, pts| {
-                let pts = arrives(pts);
-                link.push(&sample, pts);
+                let (pts, now) = arrives(pts);
+                link.push(&sample, pts, now);
                 pictures.put(Picture { sample, pts });
             });
         }

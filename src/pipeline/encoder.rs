@@ -1,7 +1,6 @@
 //! Keeps the encoder of a camera alive: starts it, watches it, starts it again.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::base::backoff::Backoff;
@@ -12,6 +11,8 @@ use crate::base::heartbeat::Heartbeat;
 use crate::encode::{self, Changed, Follow, Followed};
 use crate::plan::EncodePlan;
 
+use super::link::Fed;
+use super::state::Limits;
 use super::{Beats, Link, Setup, WantedBitrate};
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -26,7 +27,6 @@ type Ended = (FaultCode, String);
 pub(super) struct Keeper {
     setup: Arc<Setup>,
     link: Link,
-    frames: Heartbeat,
     encoded: Heartbeat,
     alive: Heartbeat,
     bitrate: WantedBitrate,
@@ -36,8 +36,8 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn new(setup: Arc<Setup>, link: Link, beats: &Beats, bitrate: WantedBitrate) -> Self {
         let report = setup.health.reporter(format!("{}/encode", setup.plan.id));
-        let Beats { frames, encoded, encoder_alive: alive, .. } = beats.clone();
-        Self { setup, link, frames, encoded, alive, bitrate, report }
+        let Beats { encoded, encoder_alive: alive, .. } = beats.clone();
+        Self { setup, link, encoded, alive, bitrate, report }
     }
 
     /// Runs until the daemon ends.
@@ -66,7 +66,7 @@ impl Keeper {
 
     /// True, and said so, while the camera encodes by itself.
     fn is_not_needed(&self) -> bool {
-        let native = self.link.native.load(Ordering::Acquire);
+        let native = self.link.is_native();
         if native {
             self.report.set(Condition::Idle, "the camera encodes by itself");
             self.report.clear_all();
@@ -77,17 +77,17 @@ impl Keeper {
     /// One run of the encoder. `Ok` when it is to be built again at once, or at the daemon's end.
     fn run_once(&self, plan: &mut EncodePlan) -> Result<(), Ended> {
         let setup = &self.setup;
-        let started = encode::start(plan, setup.plan.rate, setup.framer());
+        let started = encode::start(plan, setup.plan.rate, setup.framer(self.link.marks()));
         let (encoder, input) =
             started.map_err(|e| (e.fault().unwrap_or(FaultCode::EncoderFailed), Chain(&e).to_string()))?;
         setup.hub.set_encoder(Some(encoder.keyframes()));
-        self.link.set_input(Some(input));
+        self.link.set_encoder(Some(Fed { input, keyframes: encoder.keyframes() }));
         self.watch(plan, encoder).map_err(|detail| (FaultCode::EncoderFailed, detail))
     }
 
     fn disconnect(&self) {
         self.setup.hub.set_encoder(None);
-        self.link.set_input(None);
+        self.link.set_encoder(None);
     }
 
     /// Changes the bit rate if that is wanted, and sees whether the encoder follows; false when it has to be built anew.
@@ -115,9 +115,11 @@ impl Keeper {
         let setup = &self.setup;
         let mut follow = None;
         // Three pictures late is no picture; never less than a second, which a busy machine may take.
-        let silence = Duration::from_secs(1).max(setup.plan.rate.period() * 3);
+        let starved = Duration::from_secs(1).max(setup.plan.rate.period() * 3);
+        // The slate comes after a while only: until then there is nothing to say.
+        let idle = Limits::of(&setup.plan.source, setup.plan.rate).frozen + starved;
         let (mut units, mut out) = (setup.hub.units(), setup.clock.monotonic());
-        while setup.shutdown.asked().is_none() && !self.link.native.load(Ordering::Acquire) {
+        while setup.shutdown.asked().is_none() && !self.link.is_native() {
             if let Some(fault) = encoder.wait_fault(LOOK_EVERY) {
                 return Err(fault.to_string());
             }
@@ -132,12 +134,19 @@ impl Keeper {
                 self.encoded.tick(now);
                 self.report.set(Condition::Running, format!("{} at {}", plan.element.value, plan.bitrate));
                 self.report.clear_all();
-                self.report.gauge("frames", units);
-            } else if self.frames.age(now).is_none_or(|age| age > silence) {
-                // No picture in, none out: the source says what is wrong, and nothing is wrong here.
+                let slates = setup.hub.slates();
+                self.report.gauge("frames", units - slates);
+                self.report.gauge("slates", slates);
+                continue;
+            }
+            // No picture in, none out: the source says what is wrong, and nothing is wrong here.
+            let hunger = self.link.fed().age(now).unwrap_or(Duration::MAX);
+            if hunger > starved {
                 out = now;
-                self.report.set(Condition::Idle, "waits for pictures");
-                self.report.clear_all();
+                if hunger > idle {
+                    self.report.set(Condition::Idle, "waits for pictures");
+                    self.report.clear_all();
+                }
             } else if now.saturating_sub(out) > SILENT_FOR {
                 return Err(format!("{} gave out nothing for {SILENT_FOR:?}", plan.element.value));
             }

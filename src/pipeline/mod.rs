@@ -4,6 +4,8 @@
 //! newest picture and into the encoder's queue and returns; the encoder's thread brings it through `encode::Framer`
 //! into the `hub`, which offers it to every reader. Nothing on this way waits for anything.
 //!
+//! While the source delivers nothing, `slate` feeds the encoder a picture that says so.
+//!
 //! Source and encoder are two pipelines, each kept alive by a thread of its own (`camera`, `encoder`): one that
 //! fails is rebuilt, and the other one does not notice.
 
@@ -12,14 +14,14 @@ mod driver;
 mod encoder;
 mod ended;
 mod find;
+mod link;
 mod rate;
+mod slate;
 mod stamps;
 mod state;
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use crate::base::clock::Clock;
 use crate::base::health::Health;
@@ -28,8 +30,11 @@ use crate::base::shutdown::Shutdown;
 use crate::base::task;
 use crate::base::units::Bitrate;
 use crate::hub::{Hub, PictureSlot};
+use crate::media::access_unit::AccessUnit;
 use crate::plan::StreamPlan;
 use crate::probe::v4l2::Devices;
+
+use link::{Link, Marks};
 
 /// What a camera needs from the rest of the house.
 pub struct Setup {
@@ -70,34 +75,6 @@ pub struct Beats {
     pub encoder_alive: Heartbeat,
 }
 
-/// Between the source and the encoder. Cheap to clone.
-#[derive(Clone, Default)]
-struct Link {
-    /// The input of the encoder that runs now, if one does.
-    input: Arc<Mutex<Option<crate::encode::Input>>>,
-    /// The source delivers an encoded stream: there is nothing to encode.
-    native: Arc<AtomicBool>,
-}
-
-impl Link {
-    fn set_input(&self, input: Option<crate::encode::Input>) {
-        let old = std::mem::replace(&mut *self.lock(), input);
-        // Dropped after the lock is free: the source must not wait for it.
-        drop(old);
-    }
-
-    /// Called on the source's streaming thread.
-    fn push(&self, sample: &gst::Sample, pts: Duration) {
-        if let Some(input) = &mut *self.lock() {
-            input.push(sample, pts);
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<crate::encode::Input>> {
-        self.input.lock().expect("nothing panics while it holds this lock")
-    }
-}
-
 /// Another bit rate for the encoder, until it has taken it.
 type WantedBitrate = Arc<Mutex<Option<Bitrate>>>;
 
@@ -112,16 +89,25 @@ pub fn start(setup: Setup) -> Handle {
         let keeper = encoder::Keeper::new(setup.clone(), link.clone(), &beats, bitrate.clone());
         threads.push(task::kept("encoder", page("encode"), setup.shutdown.clone(), move || keeper.run()));
     }
+    if setup.plan.slate && setup.plan.encode.is_some() {
+        let mut artist = slate::Artist::new(setup.clone(), link.clone(), &beats);
+        threads.push(task::kept("slate", page("source"), setup.shutdown.clone(), move || artist.run()));
+    }
     let mut keeper = camera::Keeper::new(setup.clone(), link, &beats);
     threads.push(task::kept("camera", page("source"), setup.shutdown.clone(), move || keeper.run()));
     Handle { beats, bitrate, threads }
 }
 
 impl Setup {
-    /// What makes access units of this camera for its hub.
-    fn framer(&self) -> crate::encode::Framer {
+    /// What makes access units of this camera for its hub. `marks` says which of them are slates; behind one, pictures of
+    /// the camera are missing.
+    fn framer(&self, marks: Marks) -> crate::encode::Framer {
         let hub = self.hub.clone();
-        let deliver = Box::new(move |unit| {
+        let mut was_slate = false;
+        let deliver = Box::new(move |mut unit: AccessUnit| {
+            unit.slate = marks.is_slate(unit.pts);
+            unit.discontinuity |= was_slate && !unit.slate;
+            was_slate = unit.slate;
             // Refused only if time went backwards, which a source that was reopened in the same frame may cause once.
             let _ = hub.publish(unit);
         });

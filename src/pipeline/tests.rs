@@ -85,6 +85,7 @@ fn plan(kind: SourceKind, encoder: &str) -> StreamPlan {
         },
         size: Size::new(320, 240),
         rate: FrameRate::whole(30),
+        slate: false,
         encode: Some(EncodePlan {
             element: Chosen { value: encoder.into(), reason: String::new() },
             works: true,

@@ -68,8 +68,6 @@ pub fn choose_again<'a>(
             DeviceMatch::Any => first().map_err(|_| no),
             DeviceMatch::Path(_) => Err(no),
         }),
-        // It may be one of these: the kernel is still setting it up, or another program holds it.
-        None if !unreadable.is_empty() => first(),
         None if *device == DeviceMatch::Any && before.away < WAIT_FOR_THE_SAME => {
             let name = |c: &Camera| format!("{} ({})", c.node.display(), c.name);
             Err(NoMode::Absent { others: cameras.iter().map(name).collect() })

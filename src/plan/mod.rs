@@ -62,6 +62,8 @@ pub struct StreamPlan {
     pub rate: FrameRate,
     /// The encode; `None` where the source already delivers an encoded stream.
     pub encode: Option<EncodePlan>,
+    /// Show viewers a slate while the source delivers nothing; only with an encode.
+    pub slate: bool,
     /// Recording, if enabled.
     pub record: Option<RecordPlan>,
     /// Snapshots, if enabled.

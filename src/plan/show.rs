@@ -84,6 +84,12 @@ impl Page {
             }
             None => self.line(2, "encoder", "none", "the camera encodes by itself; its stream is passed through"),
         }
+        let slate = match (stream.slate, &stream.encode) {
+            (true, _) => "says why, in place of a picture that does not come",
+            (false, Some(_)) => "off: without pictures the stream stops",
+            (false, None) => "none: what the camera has encoded stops with the camera",
+        };
+        self.line(2, "slate", slate, "");
         match &stream.record {
             Some(record) => {
                 let buffer = human(record.buffer);

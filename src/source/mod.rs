@@ -1,7 +1,7 @@
 //! Where frames enter: each kind of source becomes a chain of elements that ends in raw or encoded pictures.
 
-mod digits;
 mod file;
+pub mod lettering;
 mod spoiled;
 mod test;
 mod v4l2;

@@ -10,7 +10,7 @@ use crate::base::clock::Clock;
 use crate::media::format::PixelFormat;
 use crate::media::stamp;
 
-use super::{Chain, Error, Wanted, digits, push_flip, raw_filter};
+use super::{Chain, Error, Wanted, lettering, push_flip, raw_filter};
 
 pub(super) fn build(wanted: Wanted, clock: Arc<dyn Clock>) -> Result<Chain, Error> {
     let source = crate::gst::make("videotestsrc", "camera")?;
@@ -31,6 +31,8 @@ pub(super) fn build(wanted: Wanted, clock: Arc<dyn Clock>) -> Result<Chain, Erro
 
 /// The band of stamp and text at the top has no colour: black and white must stay black and white in 4:2:0.
 const BAND_LINES: usize = 68;
+/// Pixels to a dot of the text: legible from across a room at 720p.
+const MOST_PIXELS: usize = 4;
 
 /// Draws in a pad probe behind the source: text elements (Pango) would cost more than the encoder.
 fn draw_on_every_frame(filter: &gst::Element, wanted: Wanted, clock: Arc<dyn Clock>) {
@@ -54,7 +56,7 @@ fn draw(buffer: &mut gst::BufferRef, info: &gst_video::VideoInfo, number: u64, c
     let stride = usize::try_from(frame.plane_stride()[0]).unwrap_or(0);
     let Ok(luma) = frame.plane_data_mut(0) else { return };
     let text = format!("{} #{number:06}", wall_text(clock));
-    digits::write(luma, stride, (16, 32), &text);
+    lettering::write(luma, stride, (16, 32), &text, MOST_PIXELS);
     stamp::burn(luma, stride, clock.monotonic());
     for plane in [1, 2] {
         let lines = usize::try_from(frame.plane_stride()[plane as usize]).unwrap_or(0) * BAND_LINES / 2;

@@ -33,6 +33,10 @@ impl Camera {
     pub(crate) fn jpeg(self) -> Self {
         Self { format: *b"MJPG", ..self }
     }
+
+    pub(crate) fn h264(self) -> Self {
+        Self { format: *b"H264", ..self }
+    }
 }
 
 /// A machine into which cameras are plugged.
@@ -57,7 +61,7 @@ impl Desk {
     /// Plugs a camera in: it is there before its node is.
     pub(crate) fn plug(&self, number: u32, camera: Camera) -> Arc<Hands> {
         let node = self.node(number);
-        let hands = Hands::on(node.to_str().unwrap(), camera.format == *b"MJPG");
+        let hands = Hands::on(node.to_str().unwrap(), camera.format);
         self.plugged.lock().unwrap().insert(node.clone(), camera);
         std::fs::File::create(node).unwrap();
         hands

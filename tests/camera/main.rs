@@ -4,7 +4,9 @@
 // All of it is test code; clippy knows that only of functions marked as tests.
 #![allow(clippy::unwrap_used)]
 
+mod decode;
 mod kernel;
 mod rig;
+mod slate;
 mod stand_in;
 mod states;

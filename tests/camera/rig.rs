@@ -122,6 +122,7 @@ pub(crate) fn plan(device: DeviceMatch) -> StreamPlan {
         },
         size: Size::new(320, 240),
         rate: FrameRate::whole(30),
+        slate: true,
         encode: Some(EncodePlan {
             element: Chosen { value: "x264enc".into(), reason: String::new() },
             works: true,

@@ -37,16 +37,16 @@ pub(crate) enum Does {
 pub(crate) struct Hands {
     state: Mutex<(Does, Option<gst::StateChange>)>,
     changed: Condvar,
-    /// True for a camera that delivers JPEG.
-    pub(crate) jpeg: bool,
+    /// In which format it delivers.
+    format: [u8; 4],
 }
 
 static NODES: Mutex<BTreeMap<String, Arc<Hands>>> = Mutex::new(BTreeMap::new());
 
 impl Hands {
     /// Puts a camera behind the node of this path.
-    pub(crate) fn on(path: &str, jpeg: bool) -> Arc<Self> {
-        let hands = Arc::new(Self { state: Mutex::new((Does::Flows, None)), changed: Condvar::new(), jpeg });
+    pub(crate) fn on(path: &str, format: [u8; 4]) -> Arc<Self> {
+        let hands = Arc::new(Self { state: Mutex::new((Does::Flows, None)), changed: Condvar::new(), format });
         NODES.lock().unwrap().insert(path.to_owned(), hands.clone());
         hands
     }
@@ -157,13 +157,17 @@ mod imp {
     impl BinImpl for V4l2Src {}
 
     impl V4l2Src {
-        /// Pictures, as JPEG if the camera delivers that, and then the hands of the test.
+        /// Pictures in the camera's format, and then the hands of the test.
         fn fill(&self, hands: &Arc<Hands>) {
             let make = |name: &str| gst::ElementFactory::make(name).build().unwrap();
             let pictures = make("videotestsrc");
             pictures.set_property("is-live", true);
             pictures.set_property_from_str("pattern", "snow");
-            let encode = if hands.jpeg { make("jpegenc") } else { make("identity") };
+            let encode = match &hands.format {
+                b"MJPG" => make("jpegenc"),
+                b"H264" => make("openh264enc"),
+                _ => make("identity"),
+            };
             let bin = self.obj();
             bin.add_many([&pictures, &encode]).unwrap();
             pictures.link(&encode).unwrap();

@@ -7,5 +7,6 @@ mod abuse;
 mod clients;
 mod crowds;
 mod refusals;
+mod slate;
 mod storage;
 mod watching;

@@ -33,6 +33,7 @@ fn plan() -> StreamPlan {
         },
         size: Size::new(320, 240),
         rate: FrameRate::whole(30),
+        slate: false,
         encode: Some(EncodePlan {
             element: Chosen { value: "nvv4l2h264enc".into(), reason: String::new() },
             works: true,

@@ -116,6 +116,7 @@ impl Resolver<'_> {
             },
             size: stream.flip.apply(size),
             rate,
+            slate: stream.slate && encode.is_some(),
             encode,
             record,
             snapshot,

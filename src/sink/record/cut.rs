@@ -134,7 +134,15 @@ mod tests {
 
     fn unit(ms: u64, keyframe: bool) -> AccessUnit {
         let pts = Duration::from_millis(ms);
-        AccessUnit { data: bytes::Bytes::new(), pts, encoded: pts, keyframe, discontinuity: false, format: format(64) }
+        AccessUnit {
+            data: bytes::Bytes::new(),
+            pts,
+            encoded: pts,
+            keyframe,
+            discontinuity: false,
+            slate: false,
+            format: format(64),
+        }
     }
 
     fn cut() -> Cut {

@@ -47,7 +47,9 @@ impl Feed {
         if std::mem::take(&mut self.after_gap) || unit.discontinuity {
             fresh.set_flags(gst::BufferFlags::DISCONT);
         }
-        self.delay.enters(unit.pts, unit.encoded);
+        if !unit.slate {
+            self.delay.enters(unit.pts, unit.encoded);
+        }
         match self.source.push_buffer(buffer) {
             Ok(_) => Offered::Taken,
             Err(_) => Offered::Gone,

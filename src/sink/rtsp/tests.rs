@@ -31,7 +31,15 @@ fn feed(hub: &Hub) -> gst::Pipeline {
         let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let data = Bytes::from_owner(buffer.into_mapped_buffer_readable().unwrap());
         let pts = SystemClock.monotonic();
-        let unit = AccessUnit { data, pts, encoded: pts, keyframe, discontinuity: false, format: format.clone() };
+        let unit = AccessUnit {
+            data,
+            pts,
+            encoded: pts,
+            keyframe,
+            discontinuity: false,
+            slate: false,
+            format: format.clone(),
+        };
         hub.publish(unit);
     });
     pipeline.set_state(gst::State::Playing).unwrap();

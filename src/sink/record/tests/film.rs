@@ -33,7 +33,15 @@ pub(super) fn shoot(frames: u32, gop: u32, start: Duration) -> Vec<Arc<AccessUni
         let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let format = format.get_or_insert_with(|| format_of(&data)).clone();
         let pts = start + Duration::from_secs(units.len() as u64) / FPS;
-        units.push(Arc::new(AccessUnit { data, pts, encoded: pts, keyframe, discontinuity: false, format }));
+        units.push(Arc::new(AccessUnit {
+            data,
+            pts,
+            encoded: pts,
+            keyframe,
+            discontinuity: false,
+            slate: false,
+            format,
+        }));
     }
     pipeline.set_state(gst::State::Null).unwrap();
     assert_eq!(units.len(), frames as usize);
