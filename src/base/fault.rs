@@ -37,6 +37,7 @@ faults! {
     CameraFailed = "CAM-003", "the camera or its driver reported an error";
     ClipUnplayable = "CAM-004", "the clip cannot be played";
     CameraUnable = "CAM-005", "the camera cannot do what is asked";
+    ControlRefused = "CAM-006", "a control of the camera cannot be set";
     EncoderMissing = "ENC-001", "no encoder passed its self-test";
     EncoderFailed = "ENC-002", "the encoder stopped or reported an error";
     StorageMissing = "REC-001", "the storage directory is missing or cannot be written";

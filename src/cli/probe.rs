@@ -8,6 +8,7 @@ use clap::Args;
 use crate::base::clock::SystemClock;
 use crate::plan;
 use crate::plan::camera::NoMode;
+use crate::plan::control::range;
 use crate::plan::inventory::{Camera, Inventory};
 use crate::probe::elements::describe;
 use crate::probe::self_test::Command;
@@ -82,8 +83,10 @@ fn camera_lines(camera: &Camera) -> Vec<String> {
         format!("  mode        {:<5} {smallest}{} {rates}", mode.format.to_string(), mode.size)
     });
     let controls = camera.controls.iter().map(|control| {
-        let (low, high, default) = (control.minimum, control.maximum, control.default);
-        format!("  control     {}: {low} to {high}, default {default}", control.name)
+        let now = control.current.map(|now| format!(", now {now}")).unwrap_or_default();
+        let inactive = if control.inactive { ", without effect now" } else { "" };
+        let read_only = if control.read_only { ", read only" } else { "" };
+        format!("  control     {}, default {}{now}{inactive}{read_only}", range(control), control.default)
     });
     std::iter::once(head).chain(links).chain(modes).chain(controls).collect()
 }

@@ -3,6 +3,7 @@
 //! Each key is declared once, in `schema`, with its meaning, type and default; the walk over the TOML document, the
 //! defaults and the commented default file come from that table. Serde is not used here: it stops at the first error.
 
+pub mod controls;
 pub mod default_file;
 mod environment;
 mod foreign;

@@ -12,6 +12,7 @@ use crate::base::units::{Bitrate, ByteSize, Span};
 use crate::media::codec::Codec;
 use crate::media::format::{Flip, FrameRate, Size};
 
+use super::controls::Controls;
 use super::section::section;
 use super::value::{Clips, MaxAge, readable, words};
 
@@ -159,6 +160,11 @@ section! {
         /// For v4l2: what is asked of the camera: "auto", "raw", "mjpeg", or "h264" for a camera that encodes by itself.
         /// Default "auto": raw, unless only MJPEG reaches the size and rate; h264 where no encoder works.
         format: Option<FormatWish> = "",
+        /// For v4l2: what is set on the camera each time it is opened, as a table: exposure = "auto", "5ms" or "1/200";
+        /// gain, focus = "auto" or a number; white_balance = "auto" or 4500 (kelvin); power_line = "50 Hz", "60 Hz" or
+        /// "off"; brightness and every other control by the name and range that `windhover probe` shows. A value
+        /// switches its automatic off. Unset controls are left as they are.
+        controls: Option<Controls> = "",
         /// For file: one clip or an array of clips, absolute paths, played one after the other and again from the first.
         path: Option<Clips> = "",
     }

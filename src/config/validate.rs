@@ -101,7 +101,11 @@ fn one_stream(stream: &Stream, at: &str, check: &mut Check<'_>) {
 fn source(stream: &Stream, at: &str, check: &mut Check<'_>) {
     let source = &stream.source;
     let camera = matches!(source.kind, SourceKind::V4l2 | SourceKind::Auto);
-    let of_cameras = [("device", source.device.is_some()), ("format", source.format.is_some())];
+    let of_cameras = [
+        ("device", source.device.is_some()),
+        ("format", source.format.is_some()),
+        ("controls", source.controls.is_some()),
+    ];
     for (name, set) in of_cameras {
         if set && !camera {
             let key = format!("{at}.source.{name}");

@@ -9,6 +9,7 @@ use crate::base::clock::SimClock;
 use crate::base::error::{Chain, Coded, Kind};
 use crate::base::fault::FaultCode;
 use crate::base::health::Condition;
+use crate::config::controls::Controls;
 use crate::media::format::{Flip, FrameRate, Size};
 use crate::plan::{Chosen, HttpPlan, RtspPlan, SourceKind, SourcePlan};
 
@@ -20,6 +21,7 @@ pub(crate) fn plan(ids: &[&str]) -> Plan {
             kind: SourceKind::Test,
             reason: "test".into(),
             flip: Flip::None,
+            controls: Controls::default(),
             frozen_after: Duration::from_secs(1),
             timeout: Duration::from_secs(5),
             restart_timeout: Duration::from_secs(3),

@@ -19,6 +19,7 @@ use crate::plan::{DeviceMatch, SourceKind};
 use crate::probe::changes::Changes;
 use crate::source::{self, Opened, Wanted};
 
+use super::controls::Setter;
 use super::driver::{self, Answer};
 use super::ended::{Ended, broke, describe, failed, is_gone, name, no_camera, stalled, unplugged};
 use super::find::find;
@@ -47,6 +48,7 @@ pub(super) struct Keeper {
     changes: Option<Changes>,
     /// When that happened last.
     changed: Option<Duration>,
+    controls: Option<Setter>,
     /// The v4l2 camera that was opened last, and the one that delivered last.
     found: Option<Identity>,
     known: Option<Identity>,
@@ -70,7 +72,9 @@ impl Keeper {
         let is_camera = matches!(setup.plan.source.kind, SourceKind::V4l2 { .. });
         let watch = || setup.devices.changes().map_err(|e| tracing::debug!("devices are looked for by the clock: {e}"));
         let changes = is_camera.then(|| watch().ok()).flatten();
-        Self { setup, link, frames, alive, report, clip: 0, changes, changed: None, found: None, known: None }
+        let controls = if is_camera { Setter::new(&setup) } else { None };
+        let (changed, found, known) = (None, None, None);
+        Self { setup, link, frames, alive, report, clip: 0, changes, changed, controls, found, known }
     }
 
     /// Runs until the daemon ends.
@@ -124,12 +128,18 @@ impl Keeper {
         let Some(opened) = self.resolve()? else { return Ok(()) };
         let run = self.open(opened).map_err(|e| failed(&e))?;
         let played = run.pipeline.play(self.setup.plan.source.restart_timeout);
+        if let Some(controls) = &mut self.controls {
+            controls.opened(run.began);
+        }
         let result = match played {
             Ok(()) => self.watch(&run),
             Err(e) => Err(did_not_start(&run.opened, e)),
         };
         // Told before it is closed: that may take its time.
         self.setup.pictures.clear();
+        if let Some(controls) = &mut self.controls {
+            controls.closed();
+        }
         if let Err(ended) = &result {
             self.tell(ended);
         }
@@ -293,6 +303,9 @@ impl Keeper {
     fn runs(&mut self, run: &Run, rate: &mut Rate, now: Duration) {
         if self.known != self.found {
             self.known.clone_from(&self.found);
+        }
+        if let (Some(controls), Opened::V4l2 { node, .. }) = (&mut self.controls, &run.opened) {
+            controls.look(node, now);
         }
         let plan = &self.setup.plan;
         let was_off = rate.off(plan.rate).is_some();

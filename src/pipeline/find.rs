@@ -6,7 +6,7 @@ use crate::media::format::PixelFormat;
 use crate::plan::DeviceMatch;
 use crate::plan::camera::{Ask, NoMode};
 use crate::plan::identity::{Before, Identity, choose_again};
-use crate::probe::v4l2::{Devices, cameras};
+use crate::probe::v4l2::{Devices, cameras_without_controls};
 
 /// A camera that can be opened now.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub(super) fn find(
     ask: &Ask,
     before: Option<&Before>,
 ) -> Result<Found, NoMode> {
-    let (all, unreadable) = cameras(devices);
+    let (all, unreadable) = cameras_without_controls(devices);
     let choice = choose_again(&all, &unreadable, device, ask, before)?;
     Ok(Found {
         node: choice.camera.node.clone(),

@@ -10,6 +10,7 @@
 //! fails is rebuilt, and the other one does not notice.
 
 mod camera;
+mod controls;
 mod driver;
 mod encoder;
 mod ended;

@@ -13,6 +13,7 @@ use crate::base::id::StreamId;
 use crate::base::request::RequestKeyframe;
 use crate::base::shutdown::Stop;
 use crate::base::units::Bitrate;
+use crate::config::controls::Controls;
 use crate::hub::{Policy, Received};
 use crate::media::codec::Codec;
 use crate::media::format::{Flip, FrameRate, Size};
@@ -78,6 +79,7 @@ fn plan(kind: SourceKind, encoder: &str) -> StreamPlan {
             kind,
             reason: String::new(),
             flip: Flip::None,
+            controls: Controls::default(),
             frozen_after: ms(1000),
             timeout: ms(1000),
             restart_timeout: ms(3000),

@@ -111,17 +111,74 @@ impl Mode {
 }
 
 /// A control of a camera.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Control {
+    /// The kernel's number of it (`V4L2_CID_...`); 0 in inventories of before it was noted.
+    #[serde(default)]
+    pub id: u32,
     /// The driver's name of it.
     pub name: String,
+    /// What its value is.
+    #[serde(default)]
+    pub kind: ControlKind,
     /// Smallest value.
     pub minimum: i64,
     /// Largest value.
     pub maximum: i64,
+    /// From one value to the next.
+    #[serde(default = "one")]
+    pub step: u64,
     /// Value after reset.
     pub default: i64,
+    /// Value at the time of the probe, where it can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<i64>,
+    /// The values of a menu.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<MenuItem>,
+    /// It cannot be set.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub read_only: bool,
+    /// It has no effect now, mostly because an automatic rules it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub inactive: bool,
+}
+
+/// What the value of a control is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ControlKind {
+    /// A number.
+    #[default]
+    Integer,
+    /// 0 or 1.
+    Boolean,
+    /// One of a list.
+    Menu,
+    /// Something that is done when it is set; it has no value.
+    Button,
+    /// Something that is not a number of 32 bits.
+    Other,
+}
+
+/// One value of a menu.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MenuItem {
+    /// The value.
+    pub value: i64,
+    /// Its name.
+    pub name: String,
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// An encoder element and whether it works.

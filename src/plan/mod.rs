@@ -4,6 +4,7 @@
 //! for any board can be tested on any laptop.
 
 pub mod camera;
+pub mod control;
 mod encoder;
 pub mod identity;
 pub mod inventory;
@@ -21,6 +22,7 @@ pub use show::text;
 
 use crate::base::id::StreamId;
 use crate::base::units::{Bitrate, ByteSize};
+use crate::config::controls::Controls;
 use crate::config::schema::FormatWish;
 use crate::media::codec::Codec;
 use crate::media::format::{Flip, FrameRate, PixelFormat, Size};
@@ -81,6 +83,9 @@ pub struct SourcePlan {
     pub reason: String,
     /// Turns the picture.
     pub flip: Flip,
+    /// What is set on the camera each time it is opened.
+    #[serde(skip_serializing_if = "Controls::is_empty")]
+    pub controls: Controls,
     /// No frame for so long: the source counts as frozen.
     #[serde(serialize_with = "span")]
     pub frozen_after: Duration,

@@ -121,6 +121,9 @@ impl Page {
                     DeviceMatch::Any => self.line(2, "device", "auto", &device.reason),
                     DeviceMatch::Path(path) => self.line(2, "device", path.display(), &device.reason),
                 }
+                if !source.controls.is_empty() {
+                    self.line(2, "controls", &source.controls, "set each time the camera is opened");
+                }
                 match format {
                     Some(format) => self.line(2, "format", format.value, &format.reason),
                     None => self.line(2, "format", "open", "decided when the camera appears"),

@@ -7,12 +7,21 @@ use v4l::Device;
 use v4l::FourCC;
 use v4l::frameinterval::FrameIntervalEnum;
 use v4l::framesize::FrameSizeEnum;
-use v4l::v4l_sys::{V4L2_CTRL_FLAG_DISABLED, V4L2_CTRL_FLAG_NEXT_CTRL, v4l2_capability, v4l2_query_ext_ctrl};
-use v4l::v4l2::vidioc::{_IOC_TYPE, VIDIOC_QUERY_EXT_CTRL, VIDIOC_QUERYCAP};
+use v4l::v4l_sys::{
+    V4L2_CTRL_FLAG_DISABLED, V4L2_CTRL_FLAG_INACTIVE, V4L2_CTRL_FLAG_NEXT_CTRL, V4L2_CTRL_FLAG_READ_ONLY,
+    V4L2_CTRL_FLAG_WRITE_ONLY, v4l2_capability, v4l2_control, v4l2_ctrl_type_V4L2_CTRL_TYPE_BITMASK,
+    v4l2_ctrl_type_V4L2_CTRL_TYPE_BOOLEAN, v4l2_ctrl_type_V4L2_CTRL_TYPE_BUTTON,
+    v4l2_ctrl_type_V4L2_CTRL_TYPE_CTRL_CLASS, v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER,
+    v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER_MENU, v4l2_ctrl_type_V4L2_CTRL_TYPE_MENU, v4l2_query_ext_ctrl,
+    v4l2_querymenu, v4l2_querymenu__bindgen_ty_1,
+};
+use v4l::v4l2::vidioc::{
+    _IOC_TYPE, VIDIOC_G_CTRL, VIDIOC_QUERY_EXT_CTRL, VIDIOC_QUERYCAP, VIDIOC_QUERYMENU, VIDIOC_S_CTRL,
+};
 use v4l::video::Capture;
 
 use crate::media::format::Size;
-use crate::plan::inventory::{Control, Mode, SizeRange};
+use crate::plan::inventory::{Control, ControlKind, MenuItem, Mode, SizeRange};
 
 use super::changes::Changes;
 use super::v4l2::{Devices, Identity, Node, RateOffer, SizeOffer};
@@ -95,13 +104,77 @@ impl Node for Open {
                 break;
             }
             last = found.id;
-            if found.flags & V4L2_CTRL_FLAG_DISABLED == 0 {
-                let name: Vec<u8> = found.name.iter().map(|c| c.to_ne_bytes()[0]).collect();
-                let (minimum, maximum, default) = (found.minimum, found.maximum, found.default_value);
-                all.push(Control { name: text(&name), minimum, maximum, default });
+            if found.flags & V4L2_CTRL_FLAG_DISABLED == 0 && found.type_ != v4l2_ctrl_type_V4L2_CTRL_TYPE_CTRL_CLASS {
+                all.push(self.describe(&found));
             }
         }
         all
+    }
+
+    fn control(&self, id: u32) -> io::Result<i64> {
+        Ok(ask(&self.0, VIDIOC_G_CTRL, v4l2_control { id, value: 0 })?.value.into())
+    }
+
+    fn set_control(&self, id: u32, value: i64) -> io::Result<()> {
+        let value = i32::try_from(value).map_err(|_| io::Error::from_raw_os_error(libc::ERANGE))?;
+        ask(&self.0, VIDIOC_S_CTRL, v4l2_control { id, value }).map(drop)
+    }
+}
+
+/// Items of one menu, at most: a menu has two to twenty.
+const MOST_ITEMS: i64 = 64;
+
+impl Open {
+    fn describe(&self, found: &v4l2_query_ext_ctrl) -> Control {
+        let name: Vec<u8> = found.name.iter().map(|c| c.to_ne_bytes()[0]).collect();
+        let kind = kind(found);
+        let has_value = !matches!(kind, ControlKind::Button | ControlKind::Other);
+        let readable = has_value && found.flags & V4L2_CTRL_FLAG_WRITE_ONLY == 0;
+        Control {
+            id: found.id,
+            name: text(&name),
+            kind,
+            minimum: found.minimum,
+            maximum: found.maximum,
+            step: found.step,
+            default: found.default_value,
+            current: readable.then(|| self.control(found.id).ok()).flatten(),
+            items: if kind == ControlKind::Menu { self.items(found) } else { Vec::new() },
+            read_only: found.flags & V4L2_CTRL_FLAG_READ_ONLY != 0,
+            inactive: found.flags & V4L2_CTRL_FLAG_INACTIVE != 0,
+        }
+    }
+
+    /// A driver says of each value of a menu whether it has it.
+    fn items(&self, found: &v4l2_query_ext_ctrl) -> Vec<MenuItem> {
+        let last = found.maximum.min(found.minimum.saturating_add(MOST_ITEMS));
+        let numbers = found.type_ == v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER_MENU;
+        let item = |value: i64| {
+            let mut query: v4l2_querymenu = zeroed();
+            (query.id, query.index) = (found.id, u32::try_from(value).ok()?);
+            let answer = ask(&self.0, VIDIOC_QUERYMENU, query).ok()?.__bindgen_anon_1;
+            Some(MenuItem { value, name: item_name(answer, numbers) })
+        };
+        (found.minimum..=last).filter_map(item).collect()
+    }
+}
+
+#[allow(unsafe_code)]
+fn item_name(answer: v4l2_querymenu__bindgen_ty_1, numbers: bool) -> String {
+    // SAFETY: both fields are plain integers, and the kernel or `zeroed` has written all of their bytes.
+    unsafe { if numbers { answer.value.to_string() } else { text(&answer.name) } }
+}
+
+// The bindings name the kernel's constants.
+#[allow(non_upper_case_globals)]
+fn kind(found: &v4l2_query_ext_ctrl) -> ControlKind {
+    match found.type_ {
+        v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER if found.elems <= 1 => ControlKind::Integer,
+        v4l2_ctrl_type_V4L2_CTRL_TYPE_BITMASK => ControlKind::Integer,
+        v4l2_ctrl_type_V4L2_CTRL_TYPE_BOOLEAN => ControlKind::Boolean,
+        v4l2_ctrl_type_V4L2_CTRL_TYPE_MENU | v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER_MENU => ControlKind::Menu,
+        v4l2_ctrl_type_V4L2_CTRL_TYPE_BUTTON => ControlKind::Button,
+        _ => ControlKind::Other,
     }
 }
 
@@ -132,6 +205,8 @@ fn rate_offer(offer: &FrameIntervalEnum) -> Option<RateOffer> {
 trait Request: Copy {}
 impl Request for v4l2_capability {}
 impl Request for v4l2_query_ext_ctrl {}
+impl Request for v4l2_control {}
+impl Request for v4l2_querymenu {}
 
 #[allow(unsafe_code)]
 fn zeroed<T: Request>() -> T {

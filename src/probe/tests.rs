@@ -66,8 +66,14 @@ impl Node for SimNode {
         self.formats.iter().filter(|(code, ..)| *code == format).flat_map(|(_, _, rates)| rates.clone()).collect()
     }
     fn controls(&self) -> Vec<Control> {
-        let one = |n| Control { name: format!("Control {n}"), minimum: 0, maximum: 255, default: 128 };
+        let one = |n| Control { name: format!("Control {n}"), maximum: 255, default: 128, ..Control::default() };
         (0..self.controls).map(one).collect()
+    }
+    fn control(&self, _: u32) -> io::Result<i64> {
+        unreachable!("nothing is set here")
+    }
+    fn set_control(&self, _: u32, _: i64) -> io::Result<()> {
+        unreachable!("nothing is set here")
     }
 }
 

@@ -34,8 +34,12 @@ pub trait Node {
     fn sizes(&self, format: [u8; 4]) -> Vec<SizeOffer>;
     /// VIDIOC_ENUM_FRAMEINTERVALS; `None` for an answer outside of the rates that we know.
     fn rates(&self, format: [u8; 4], size: Size) -> Vec<Option<RateOffer>>;
-    /// VIDIOC_QUERY_EXT_CTRL.
+    /// VIDIOC_QUERY_EXT_CTRL, VIDIOC_QUERYMENU, and VIDIOC_G_CTRL for the values.
     fn controls(&self) -> Vec<Control>;
+    /// VIDIOC_G_CTRL.
+    fn control(&self, id: u32) -> io::Result<i64>;
+    /// VIDIOC_S_CTRL.
+    fn set_control(&self, id: u32, value: i64) -> io::Result<()>;
 }
 
 /// The answer to VIDIOC_QUERYCAP.
@@ -113,6 +117,18 @@ const MOST_CONTROLS: usize = 200;
 
 /// The cameras among the nodes, in the order of their numbers, and the nodes that may be cameras and do not answer.
 pub fn cameras(devices: &dyn Devices) -> (Vec<Camera>, Vec<Unreadable>) {
+    let (mut cameras, unreadable) = cameras_without_controls(devices);
+    for camera in &mut cameras {
+        // Gone meanwhile: then it has none.
+        camera.controls = devices.open(&camera.node).map(|node| node.controls()).unwrap_or_default();
+        camera.controls.truncate(MOST_CONTROLS);
+    }
+    (cameras, unreadable)
+}
+
+/// The same without their controls: each of those is a question to the camera over its bus, and when a camera comes back,
+/// its picture comes first.
+pub fn cameras_without_controls(devices: &dyn Devices) -> (Vec<Camera>, Vec<Unreadable>) {
     let mut nodes = devices.nodes();
     nodes.sort_by_key(|node| (number(node), node.clone()));
     nodes.truncate(MOST_NODES);
@@ -151,8 +167,6 @@ fn camera(devices: &dyn Devices, node: &Path, mut links: Vec<PathBuf>) -> io::Re
         return Ok(None);
     }
     let modes = if caps & VIDEO_CAPTURE != 0 { modes(&*open) } else { devices.monitored(node) };
-    let mut controls = open.controls();
-    controls.truncate(MOST_CONTROLS);
     let mut take = |kind: &str| {
         let below = Path::new("/dev/v4l").join(kind);
         links.iter().position(|link| link.starts_with(&below)).map(|found| links.remove(found))
@@ -167,7 +181,7 @@ fn camera(devices: &dyn Devices, node: &Path, mut links: Vec<PathBuf>) -> io::Re
         driver: identity.driver,
         bus: identity.bus,
         modes,
-        controls,
+        controls: Vec::new(),
     }))
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 
 use windhover::media::format::{FrameRate, Size};
-use windhover::plan::inventory::{Control, Mode};
+use windhover::plan::inventory::{Control, ControlKind, MenuItem, Mode};
 use windhover::probe::changes::Changes;
 use windhover::probe::v4l2::{Devices, Identity, Node, RateOffer, SizeOffer};
 
@@ -23,11 +23,45 @@ pub(crate) struct Camera {
     pub(crate) size: Size,
     /// What opening it ends with.
     pub(crate) error: Option<i32>,
+    /// Controls with their values since it was plugged in, and what was set, in order.
+    pub(crate) controls: Vec<Control>,
+    pub(crate) values: Arc<Mutex<BTreeMap<u32, i64>>>,
+    pub(crate) told: Arc<Mutex<Vec<(u32, i64)>>>,
+    /// A control that takes every value and keeps its own.
+    pub(crate) stubborn: Option<u32>,
 }
+
+pub(crate) const EXPOSURE_AUTO: u32 = 0x009a_0901;
+pub(crate) const EXPOSURE_ABSOLUTE: u32 = 0x009a_0902;
+pub(crate) const GAIN: u32 = 0x0098_0913;
 
 impl Camera {
     pub(crate) fn new(card: &'static str, bus: &'static str) -> Self {
-        Self { card, bus, serial: None, format: *b"YUYV", size: Size::new(320, 240), error: None }
+        let (format, size) = (*b"YUYV", Size::new(320, 240));
+        let (values, told) = (Arc::default(), Arc::default());
+        Self { card, bus, serial: None, format, size, error: None, controls: vec![], values, told, stubborn: None }
+    }
+
+    /// As it comes out of the box: exposure and gain, the exposure automatic.
+    pub(crate) fn with_controls(self) -> Self {
+        let control = |id, name: &str, maximum, default| Control {
+            id,
+            name: name.into(),
+            minimum: 1,
+            maximum,
+            step: 1,
+            default,
+            ..Control::default()
+        };
+        let item = |value, name: &str| MenuItem { value, name: name.into() };
+        let items = vec![item(1, "Manual Mode"), item(3, "Aperture Priority Mode")];
+        let controls = vec![
+            control(GAIN, "Gain", 100, 20),
+            Control { kind: ControlKind::Menu, items, ..control(EXPOSURE_AUTO, "Auto Exposure", 3, 3) },
+            control(EXPOSURE_ABSOLUTE, "Exposure Time, Absolute", 2047, 250),
+        ];
+        *self.values.lock().unwrap() = controls.iter().map(|control| (control.id, control.default)).collect();
+        Self { controls, ..self }
     }
 
     pub(crate) fn jpeg(self) -> Self {
@@ -136,6 +170,23 @@ impl Node for Camera {
     }
 
     fn controls(&self) -> Vec<Control> {
-        Vec::new()
+        self.controls.clone()
+    }
+
+    fn control(&self, id: u32) -> io::Result<i64> {
+        self.values.lock().unwrap().get(&id).copied().ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))
+    }
+
+    fn set_control(&self, id: u32, value: i64) -> io::Result<()> {
+        let mut values = self.values.lock().unwrap();
+        // What uvcvideo answers while the automatic rules the value.
+        if id == EXPOSURE_ABSOLUTE && values[&EXPOSURE_AUTO] != 1 {
+            return Err(io::Error::from_raw_os_error(libc::EACCES));
+        }
+        self.told.lock().unwrap().push((id, value));
+        if self.stubborn != Some(id) {
+            values.insert(id, value);
+        }
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@
 // All of it is test code; clippy knows that only of functions marked as tests.
 #![allow(clippy::unwrap_used)]
 
+mod controls;
 mod decode;
 mod kernel;
 mod rig;

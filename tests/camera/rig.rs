@@ -9,6 +9,7 @@ use windhover::base::health::{BranchReport, Condition, Health};
 use windhover::base::id::StreamId;
 use windhover::base::shutdown::{Shutdown, Stop};
 use windhover::base::units::Bitrate;
+use windhover::config::controls::Controls;
 use windhover::config::schema::FormatWish;
 use windhover::hub::{Hub, PictureSlot};
 use windhover::media::codec::Codec;
@@ -64,13 +65,18 @@ impl Rig {
 
     /// Waits until the source is as `wanted` says; gives its page and how long that took.
     pub(crate) fn until(&self, wanted: impl Fn(&BranchReport) -> bool) -> (BranchReport, Duration) {
+        self.until_of("live/source", wanted)
+    }
+
+    /// The same for another branch.
+    pub(crate) fn until_of(&self, name: &str, wanted: impl Fn(&BranchReport) -> bool) -> (BranchReport, Duration) {
         let began = self.clock.monotonic();
         loop {
-            let (source, took) = (self.source(), self.clock.monotonic() - began);
-            if wanted(&source) {
-                return (source, took);
+            let (page, took) = (self.branch(name), self.clock.monotonic() - began);
+            if wanted(&page) {
+                return (page, took);
             }
-            assert!(took < PATIENCE, "did not come to be as wanted: {source:?}");
+            assert!(took < PATIENCE, "did not come to be as wanted: {page:?}");
             self.shutdown.wait(Duration::from_millis(5));
         }
     }
@@ -115,6 +121,7 @@ pub(crate) fn plan(device: DeviceMatch) -> StreamPlan {
             },
             reason: String::new(),
             flip: Flip::None,
+            controls: Controls::default(),
             frozen_after: Duration::from_secs(1),
             timeout: Duration::from_secs(5),
             restart_timeout: Duration::from_secs(3),

@@ -9,6 +9,7 @@ use windhover::base::health::Health;
 use windhover::base::id::StreamId;
 use windhover::base::shutdown::{Shutdown, Stop};
 use windhover::base::units::Bitrate;
+use windhover::config::controls::Controls;
 use windhover::hub::{Hub, PictureSlot};
 use windhover::media::codec::Codec;
 use windhover::media::format::{Flip, FrameRate, Size};
@@ -26,6 +27,7 @@ fn plan() -> StreamPlan {
             kind: SourceKind::Test,
             reason: String::new(),
             flip: Flip::None,
+            controls: Controls::default(),
             frozen_after: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             restart_timeout: Duration::from_secs(3),

@@ -22,6 +22,7 @@ const CASES: &[(&str, &str)] = &[
     ("laptop-uvc", "too-fast"),
     ("laptop-uvc", "too-large"),
     ("laptop-uvc", "sim"),
+    ("laptop-uvc", "controls"),
     ("laptop-no-encoder", "none"),
     ("laptop-no-encoder", "two"),
     ("orin-nano", "none"),

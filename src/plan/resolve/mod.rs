@@ -10,8 +10,9 @@ use crate::config::schema::{self, BoardName, Device, FormatWish};
 use crate::media::format::{Flip, FrameRate, PixelFormat, Size};
 
 use super::camera::{Ask, NoMode, choose_mode};
+use super::control::settle;
 use super::encoder::{self, EncoderChoice};
-use super::inventory::Inventory;
+use super::inventory::{Control, Inventory};
 use super::{
     Chosen, DeviceMatch, EncodePlan, HttpPlan, Plan, RecordPlan, RtspPlan, SnapshotPlan, SourceKind, SourcePlan,
     StoragePlan, StreamPlan,
@@ -109,6 +110,7 @@ impl Resolver<'_> {
                 kind,
                 reason,
                 flip: stream.flip,
+                controls: stream.source.controls.clone().unwrap_or_default(),
                 frozen_after: common.frozen_after.get(),
                 timeout: common.timeout.get(),
                 restart_timeout: common.restart_timeout.get(),
@@ -173,8 +175,9 @@ impl Resolver<'_> {
             Ok(choice) => {
                 device.reason =
                     format!("{}; now {} ({})", device.reason, choice.camera.node.display(), choice.camera.name);
-                let node = choice.camera.node.clone();
+                let (node, offered) = (choice.camera.node.clone(), &choice.camera.controls);
                 let format = choice.format;
+                self.controls(stream, offered, at);
                 self.taken(&node, stream, at);
                 Some(format)
             }
@@ -190,6 +193,14 @@ impl Resolver<'_> {
             }
         };
         SourceKind::V4l2 { device, wish: ask.wish, format }
+    }
+
+    /// What the camera that is there now does not take.
+    fn controls(&mut self, stream: &schema::Stream, offered: &[Control], at: &str) {
+        let Some(wishes) = &stream.source.controls else { return };
+        for refused in settle(wishes, offered).1 {
+            self.world(&format!("{at}.source.controls.{}", refused.key), refused.message, &refused.advice);
+        }
     }
 
     fn encode(
