@@ -66,6 +66,7 @@ impl Stream {
             stream: plan.id.clone(),
             plan: plan.snapshot.clone(),
             pictures,
+            carrier: plan.carrier().map(str::to_owned),
             keep: keep(plan.id.clone(), storage.cloned()),
             clock: parts.clock.clone(),
             health: parts.health.clone(),

@@ -114,6 +114,11 @@ impl fmt::Display for ByteSize {
 pub struct Span(Duration);
 
 impl Span {
+    /// From microseconds.
+    pub const fn from_micros(us: u64) -> Self {
+        Self(Duration::from_micros(us))
+    }
+
     /// From milliseconds.
     pub const fn from_millis(ms: u64) -> Self {
         Self(Duration::from_millis(ms))

@@ -4,4 +4,4 @@ mod detect;
 mod profile;
 
 pub use detect::{Board, UnknownBoard, detect};
-pub use profile::{CameraDefaults, Denied, Detect, Most, Note, Profile, RankedEncoder, is_named, profiles};
+pub use profile::{CameraDefaults, Denied, Detect, Most, Note, Profile, RankedEncoder, Surfaces, is_named, profiles};

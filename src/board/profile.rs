@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::media::csi::CameraStack;
 use crate::media::format::{FrameRate, Size};
 
 /// The facts about one board.
@@ -22,6 +23,9 @@ pub struct Profile {
     pub denied: Vec<Denied>,
     /// What its camera is asked for where the configuration does not say.
     pub camera: CameraDefaults,
+    /// What carries pictures between memories.
+    #[serde(default)]
+    pub surfaces: Surfaces,
     /// Further facts.
     #[serde(default, rename = "note")]
     pub notes: Vec<Note>,
@@ -48,6 +52,9 @@ pub struct RankedEncoder {
     /// True when something other than the processor encodes.
     #[serde(default)]
     pub hardware: bool,
+    /// True when its pictures must lie in surfaces of the chip.
+    #[serde(default)]
+    pub surfaces: bool,
     /// The most that it can do; none where it takes whatever there is time for.
     pub most: Option<Most>,
     /// Why it ranks here.
@@ -86,6 +93,14 @@ pub struct Denied {
     pub source: String,
 }
 
+/// What carries pictures between surfaces of an NVIDIA chip and the processor's memory.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Surfaces {
+    /// GStreamer elements, best first.
+    pub converters: Vec<String>,
+}
+
 /// What the camera is asked for where the configuration does not say.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,6 +109,8 @@ pub struct CameraDefaults {
     pub size: Option<Size>,
     /// Frames per second.
     pub fps: Option<FrameRate>,
+    /// Whose software drives the sensors on its camera connector.
+    pub stack: Option<CameraStack>,
 }
 
 /// A fact and where it is known from.
@@ -164,6 +181,15 @@ mod tests {
             assert!(usable.count() > 0, "{}", profile.name);
         }
         assert_eq!(profiles().iter().filter(|p| p.detect.fallback).count(), 1);
+    }
+
+    #[test]
+    fn surfaces_are_reached_by_something() {
+        for profile in profiles() {
+            let argus = profile.camera.stack == Some(CameraStack::Argus);
+            let needed = argus || profile.encoders.iter().any(|encoder| encoder.surfaces);
+            assert_eq!(needed, !profile.surfaces.converters.is_empty(), "{}", profile.name);
+        }
     }
 
     #[test]

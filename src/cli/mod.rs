@@ -91,6 +91,7 @@ pub fn resolve(config: &Config, given: Option<Inventory>, depth: Depth) -> Resul
         Some(inventory) => inventory,
         None => Probe {
             profile: &board.profile,
+            stack: plan::stack(config, &board),
             compatible,
             state_dir: &config.directories.state,
             command: SelfTestCommand::own().map_err(CliError::Executable)?,

@@ -9,7 +9,7 @@ use crate::base::clock::SystemClock;
 use crate::plan;
 use crate::plan::camera::NoMode;
 use crate::plan::control::range;
-use crate::plan::inventory::{Camera, Inventory};
+use crate::plan::inventory::{Camera, CsiCamera, Inventory};
 use crate::probe::elements::describe;
 use crate::probe::self_test::Command;
 use crate::probe::{Depth, Probe, compatible};
@@ -35,6 +35,7 @@ pub(super) fn probe(args: &ProbeArgs) -> Result<ExitCode, CliError> {
     let (board, _) = plan::board(&config, &compatible);
     let inventory = Probe {
         profile: &board.profile,
+        stack: plan::stack(&config, &board),
         compatible,
         state_dir: &config.directories.state,
         command: Command::own().map_err(CliError::Executable)?,
@@ -64,12 +65,28 @@ fn text(inventory: &Inventory) -> String {
     }
     let unreadable = &inventory.unreadable;
     lines.extend((!unreadable.is_empty()).then(|| format!("camera        {}", NoMode::Unreadable(unreadable.clone()))));
-    if inventory.cameras.is_empty() && unreadable.is_empty() {
+    if inventory.cameras.is_empty() && unreadable.is_empty() && inventory.csi.is_empty() {
         lines.push("camera        none".into());
     }
+    inventory.csi.iter().for_each(|camera| lines.extend(sensor_lines(camera, &inventory.elements)));
     inventory.cameras.iter().for_each(|camera| lines.extend(camera_lines(camera)));
     lines.push(String::new());
     lines.join("\n")
+}
+
+fn sensor_lines(camera: &CsiCamera, installed: &[String]) -> Vec<String> {
+    let (stack, element) = (camera.stack, camera.stack.element());
+    let there = installed.iter().any(|one| one == element);
+    let by = if there { format!("by {element}") } else { format!("but {element} is not installed") };
+    let head = format!("camera        csi sensor {}: {} ({stack}, {by})", camera.number, camera.name);
+    let node = camera.node.iter().map(|node| format!("  node        {}", node.display()));
+    let modes = camera.modes.iter().map(|mode| {
+        let smallest = mode.range.map(|range| format!("{} to ", range.smallest)).unwrap_or_default();
+        let rates: Vec<_> = mode.rates.iter().map(ToString::to_string).collect();
+        let rates = if rates.is_empty() { String::new() } else { format!(" up to {}", rates.join(", ")) };
+        format!("  mode        {smallest}{}{rates}", mode.size)
+    });
+    std::iter::once(head).chain(node).chain(modes).collect()
 }
 
 fn camera_lines(camera: &Camera) -> Vec<String> {

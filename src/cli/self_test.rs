@@ -15,10 +15,12 @@ use super::{CliError, say};
 pub(super) struct SelfTestArgs {
     /// GStreamer element, such as x264enc.
     element: String,
+    /// The element that brings pictures into its memory, such as nvvidconv.
+    converter: Option<String>,
 }
 
 pub(super) fn self_test(args: &SelfTestArgs) -> Result<ExitCode, CliError> {
-    match encode_ten(&args.element, &SystemClock) {
+    match encode_ten(&args.element, args.converter.as_deref(), &SystemClock) {
         Ok(report) => {
             say(&format!("{}\n", serde_json::to_string(&report).expect("a report is plain data")));
             Ok(ExitCode::SUCCESS)

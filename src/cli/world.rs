@@ -128,6 +128,8 @@ fn needed(stream: &StreamPlan, rtsp: bool) -> Vec<&'static str> {
     match &stream.source.kind {
         SourceKind::Test => all.push("videotestsrc"),
         SourceKind::File { .. } => all.push("decodebin3"),
+        // The Plan has said already what of a camera stack is missing.
+        SourceKind::Csi(_) => {}
         SourceKind::V4l2 { format, .. } => {
             all.push("v4l2src");
             // While no camera is there, it may turn out to be one that sends JPEG.
@@ -136,7 +138,8 @@ fn needed(stream: &StreamPlan, rtsp: bool) -> Vec<&'static str> {
             }
         }
     }
-    if stream.source.flip != Flip::None {
+    let turned_by_converter = matches!(&stream.source.kind, SourceKind::Csi(csi) if csi.converter.is_some());
+    if stream.source.flip != Flip::None && !turned_by_converter {
         all.push("videoflip");
     }
     if stream.snapshot.is_some() {

@@ -4,6 +4,7 @@
 //! defaults and the commented default file come from that table. Serde is not used here: it stops at the first error.
 
 pub mod controls;
+pub mod csi;
 pub mod default_file;
 mod environment;
 mod foreign;

@@ -10,9 +10,11 @@ use std::path::PathBuf;
 use crate::base::id::StreamId;
 use crate::base::units::{Bitrate, ByteSize, Span};
 use crate::media::codec::Codec;
+use crate::media::csi::CameraStack;
 use crate::media::format::{Flip, FrameRate, Size};
 
 use super::controls::Controls;
+use super::csi::{CameraName, Effort, Exposure, Gain, WhiteBalance};
 use super::section::section;
 use super::value::{Clips, MaxAge, readable, words};
 
@@ -150,8 +152,10 @@ section! {
 section! {
     /// Where the pictures of a stream come from.
     pub struct Source {
-        /// "auto": a v4l2 camera if one is there at the start, else the test picture. "test": a moving test picture with
-        /// clock and frame number. "v4l2": a camera. "file": clips in a loop, in real time.
+        /// "auto": the sensor on the board's camera connector if one is found at the start, else a v4l2 camera, else the
+        /// test picture. "test": a moving test picture with clock and frame number. "v4l2": a USB camera, or any other
+        /// that delivers finished pictures. "csi": a sensor on the board's connector (Jetson, Raspberry Pi). "file": clips
+        /// in a loop, in real time.
         kind: SourceKind = "\"auto\"",
         /// For v4l2: "auto" takes the first camera that can do what is asked, and when it was unplugged waits 5 s for the
         /// same one (by serial number and port) before it takes another; or a node or link such as
@@ -167,6 +171,27 @@ section! {
         controls: Option<Controls> = "",
         /// For file: one clip or an array of clips, absolute paths, played one after the other and again from the first.
         path: Option<Clips> = "",
+        /// For csi: whose software drives the sensor: "argus" (NVIDIA Jetson) or "libcamera" (Raspberry Pi and others).
+        /// Default: the board's.
+        stack: Option<CameraStack> = "",
+        /// For csi: which sensor, by its number from 0 to 15 as `windhover probe` lists them; with argus its sensor-id.
+        /// Default: the first that can do what is asked.
+        sensor: Option<u32> = "",
+        /// For csi: which sensor, by its name or a part of it, such as "imx708". Instead of its number.
+        camera: Option<CameraName> = "",
+        /// For csi with argus: the number of the sensor's mode, 0 to 31. Default: Argus takes the one that fits best.
+        mode: Option<u32> = "",
+        /// For csi: the exposure time, 1us to 1s: one value such as "4ms"; with argus also the bounds of the automatic, such
+        /// as "100us to 8ms", which keeps the picture of a moving drone sharp. Default: automatic.
+        exposure: Option<Exposure> = "",
+        /// For csi: the gain, 1 to 256: one value such as 2; with argus also bounds such as "1 to 8". Default: automatic.
+        gain: Option<Gain> = "",
+        /// For csi: what white is: "auto", "off", "incandescent", "fluorescent", "daylight", "cloudy". Default: automatic.
+        white_balance: Option<WhiteBalance> = "",
+        /// For csi with argus: noise reduction: "off" (lowest latency), "fast", "best". Default: Argus' own, "fast".
+        denoise: Option<Effort> = "",
+        /// For csi with argus: edge enhancement: "off" (lowest latency), "fast", "best". Default: Argus' own, "fast".
+        sharpen: Option<Effort> = "",
     }
 }
 
@@ -240,6 +265,8 @@ pub enum SourceKind {
     Test,
     /// A v4l2 camera.
     V4l2,
+    /// A sensor on the board's own connector.
+    Csi,
     /// Clips in a loop.
     File,
 }
@@ -247,8 +274,9 @@ words!(SourceKind, "a kind of source such as \"v4l2\"", {
     "auto" => SourceKind::Auto,
     "test" => SourceKind::Test,
     "v4l2" => SourceKind::V4l2,
+    "csi" => SourceKind::Csi,
     "file" => SourceKind::File,
-}, later ["ip", "csi"]);
+}, later ["ip"]);
 
 /// `stream.source.device`: which camera.
 #[derive(Debug, Clone, PartialEq, Eq)]

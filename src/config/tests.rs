@@ -102,13 +102,13 @@ source = { kind = "test", device = "auto" }
         "15:8 stream[0].flip: \"left\" is not known here: use \"none\", \"horizontal\", \"vertical\", \"rotate-90\", \
          \"rotate-180\", \"rotate-270\" | ",
         "16:19 stream[0].source.kind: \"ip\" comes with a later version of Windhover; this one knows \"auto\", \"test\", \
-         \"v4l2\", \"file\" | ",
+         \"v4l2\", \"csi\", \"file\" | ",
         "16:25 stream[0].source.url: the network camera comes with a later version of Windhover | leave the key out",
         "18:11 stream[0].encode.bitrate: expected a bit rate with its unit such as \"2 Mbit/s\", found the number 2000000 | ",
         "19:9 stream[0].encode.codec: \"h265\" comes with a later version of Windhover; this one knows \"h264\" | ",
         "20:9 stream[0].link: the second encode for the radio link comes with a later version of Windhover | leave the key out",
         "23:6 stream[1].id: only the first stream may be called \"live\": /live is always the first one | give it another id",
-        "24:36 stream[1].source.device: only a camera has this key | write kind = \"v4l2\", or leave the key out",
+        "24:36 stream[1].source.device: only a v4l2 camera has this key | write kind = \"v4l2\", or leave the key out",
     ];
     assert_eq!(problems_of(text), want);
 }
@@ -139,10 +139,10 @@ fn what_does_not_fit_together() {
         ),
         (
             "[[stream]]\n[[stream]]\nid = \"b\"",
-            "2:1 stream[1].source.device: the stream \"live\" uses the same camera | name another device for one of them, \
+            "2:1 stream[1].source.device: the stream \"live\" uses the same camera | name another camera for one of them, \
              or write kind = \"test\"",
         ),
-        ("[[stream]]\n[[stream]]\nid = \"b\"\nsource = { kind = \"csi\" }", "4:19 stream[1].source.kind: \"csi\" "),
+        ("[[stream]]\n[[stream]]\nid = \"b\"\nsource = { kind = \"ip\" }", "4:19 stream[1].source.kind: \"ip\" "),
         ("stream = []", "1:10 stream: expected 1 to 16 of [[stream]], found 0 | "),
         ("[stream]\nid = \"a\"", "1:1 stream: expected tables headed [[stream]], found a table | write [[stream]]"),
         (

@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::base::units::{Bitrate, Span};
 use crate::media::format::Flip;
 
+use super::csi::CameraName;
 use super::problem::{Problem, Problems};
 use super::reader::Origins;
-use super::schema::{Device, FormatWish, Settings, SourceKind, Stream};
+use super::schema::{Device, FormatWish, Settings, Source, SourceKind, Stream};
 
 struct Check<'a> {
     origins: &'a Origins,
@@ -109,9 +110,10 @@ fn source(stream: &Stream, at: &str, check: &mut Check<'_>) {
     for (name, set) in of_cameras {
         if set && !camera {
             let key = format!("{at}.source.{name}");
-            check.problem(&key, "only a camera has this key", "write kind = \"v4l2\", or leave the key out");
+            check.problem(&key, "only a v4l2 camera has this key", "write kind = \"v4l2\", or leave the key out");
         }
     }
+    sensor(source, at, check);
     let key = format!("{at}.source.path");
     match (source.kind, &source.path) {
         (SourceKind::File, None) => {
@@ -125,6 +127,35 @@ fn source(stream: &Stream, at: &str, check: &mut Check<'_>) {
     if source.format == Some(FormatWish::H264) && stream.flip != Flip::None {
         let advice = "take format = \"raw\" or \"mjpeg\", or mount the camera upright";
         check.problem(&format!("{at}.flip"), "what a camera has encoded cannot be turned", advice);
+    }
+}
+
+/// What only a sensor on the board's connector has.
+fn sensor(source: &Source, at: &str, check: &mut Check<'_>) {
+    let of_sensors = [
+        ("stack", source.stack.is_some()),
+        ("sensor", source.sensor.is_some()),
+        ("camera", source.camera.is_some()),
+        ("mode", source.mode.is_some()),
+        ("exposure", source.exposure.is_some()),
+        ("gain", source.gain.is_some()),
+        ("white_balance", source.white_balance.is_some()),
+        ("denoise", source.denoise.is_some()),
+        ("sharpen", source.sharpen.is_some()),
+    ];
+    let key = |name: &str| format!("{at}.source.{name}");
+    for (name, _) in of_sensors.iter().filter(|(_, set)| *set && source.kind != SourceKind::Csi) {
+        let advice = "write kind = \"csi\", or leave the key out";
+        check.problem(&key(name), "only a sensor on the board's camera connector has this key", advice);
+    }
+    if let Some(number) = source.sensor {
+        check.number(&key("sensor"), number, 0, 15);
+    }
+    if let Some(number) = source.mode {
+        check.number(&key("mode"), number, 0, 31);
+    }
+    if source.sensor.is_some() && source.camera.is_some() {
+        check.problem(&key("camera"), "the sensor is named twice, by number and by name", "leave one of them out");
     }
 }
 
@@ -148,11 +179,19 @@ fn names(s: &Settings, check: &mut Check<'_>) {
     }
 }
 
-/// A v4l2 device delivers to one pipeline only. "auto" counts as a camera, so that the answer does not depend on what is
+/// By what a configuration names a camera.
+#[derive(PartialEq)]
+enum Camera {
+    V4l2(Device),
+    Csi(Option<u32>, Option<CameraName>),
+}
+
+/// A camera delivers to one pipeline only. "auto" counts as a camera, so that the answer does not depend on what is
 /// plugged in; one camera under two names is found when the Plan is made.
 fn cameras(s: &Settings, check: &mut Check<'_>) {
     let device = |stream: &Stream| match stream.source.kind {
-        SourceKind::V4l2 | SourceKind::Auto => Some(stream.source.device.clone().unwrap_or(Device::Auto)),
+        SourceKind::V4l2 | SourceKind::Auto => Some(Camera::V4l2(stream.source.device.clone().unwrap_or(Device::Auto))),
+        SourceKind::Csi => Some(Camera::Csi(stream.source.sensor, stream.source.camera.clone())),
         SourceKind::Test | SourceKind::File => None,
     };
     // A source that could not be read stands as "auto" here.
@@ -167,7 +206,8 @@ fn cameras(s: &Settings, check: &mut Check<'_>) {
             continue;
         }
         let message = format!("the stream \"{}\" uses the same camera", s.stream[first].id);
-        let advice = "name another device for one of them, or write kind = \"test\" for a test picture";
-        check.problem(&format!("stream[{n}].source.device"), message, advice);
+        let advice = "name another camera for one of them, or write kind = \"test\" for a test picture";
+        let key = if stream.source.kind == SourceKind::Csi { "source" } else { "source.device" };
+        check.problem(&format!("stream[{n}].{key}"), message, advice);
     }
 }

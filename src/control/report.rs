@@ -189,6 +189,7 @@ pub(super) fn stream(plan: &Plan, stream: &StreamPlan, branches: &[BranchReport]
         source: match stream.source.kind {
             SourceKind::Test => "test",
             SourceKind::V4l2 { .. } => "v4l2",
+            SourceKind::Csi(_) => "csi",
             SourceKind::File { .. } => "file",
         },
         size: stream.size,

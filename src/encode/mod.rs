@@ -69,6 +69,9 @@ impl Coded for Error {
 /// Raw pictures waiting for the encoder; older ones are dropped. Two are enough to bridge a late wake-up and small
 /// enough that latency never accumulates.
 const QUEUE_PICTURES: u64 = 2;
+/// The same where pictures lie in surfaces of the camera's own pool (4 to 10 of them). One, because that one is the newest
+/// picture, which is held for snapshots anyway: with two, a camera could be left without a surface to fill.
+const QUEUE_SURFACES: u64 = 1;
 
 /// A running encoder. Dropping it stops it.
 #[derive(Debug)]
@@ -99,8 +102,10 @@ pub struct Input {
 pub fn start(plan: &EncodePlan, rate: FrameRate, framer: Framer) -> Result<(Encoder, Input), Error> {
     let failed = |cause| Error::Start { element: plan.element.value.clone(), cause };
     let wish = Wish { bitrate: plan.bitrate, keyframe_frames: plan.keyframe_frames, threads: plan.threads.value, rate };
-    let chain = Chain::build(&plan.element.value, &wish)?;
-    let (pipeline, input) = assemble(&chain, framer).map_err(failed)?;
+    let chain = Chain::build(&plan.element.value, &wish, &plan.convert.value)?;
+    // What nothing converts lies in the camera's surfaces.
+    let queue = if plan.convert.value.is_empty() { QUEUE_SURFACES } else { QUEUE_PICTURES };
+    let (pipeline, input) = assemble(&chain, queue, framer).map_err(failed)?;
     let bytes = count_bytes(&chain.encoder);
     Ok((Encoder { pipeline, chain, wish, bytes }, input))
 }
@@ -118,13 +123,13 @@ fn count_bytes(encoder: &gst::Element) -> Arc<AtomicU64> {
     bytes
 }
 
-fn assemble(chain: &Chain, framer: Framer) -> Result<(Pipeline, Input), crate::gst::Error> {
+fn assemble(chain: &Chain, queue: u64, framer: Framer) -> Result<(Pipeline, Input), crate::gst::Error> {
     let pipeline = Pipeline::new("encode");
     let source = gst_app::AppSrc::builder()
         .name("encode-input")
         .format(gst::Format::Time)
         .is_live(true)
-        .max_buffers(QUEUE_PICTURES)
+        .max_buffers(queue)
         .max_bytes(0)
         .leaky_type(gst_app::AppLeakyType::Downstream)
         .build();

@@ -4,7 +4,9 @@
 //! Not run on hardware yet. Names and behaviour are from the source of gst-nvvideo4linux2 (L4T R35 and R36);
 //! tests/encoders proves them against stand-ins.
 
-use super::row::{Force, Memory, Row, Value, Wish, bps, keyframe_frames, may, must};
+use crate::media::csi::Memory;
+
+use super::row::{Force, Row, Value, Wish, bps, keyframe_frames, may, must};
 use Value::{Fixed, From};
 
 const ELEMENT: &str = "nvv4l2h264enc";
@@ -31,7 +33,7 @@ pub(super) const TEGRA: Row = Row {
         may("vbv-size", From(two_frames)),
     ],
     raw: "",
-    memory: Memory::Nvmm,
+    memory: Memory::Surfaces,
     output: any_profile,
     // GstForceKeyUnit is ignored.
     force: Force::Signal("force-IDR"),
@@ -52,7 +54,7 @@ pub(super) const CUVID: Row = Row {
         may("tuning-info-id", Fixed("LowLatencyPreset")),
     ],
     raw: "",
-    memory: Memory::Nvmm,
+    memory: Memory::Surfaces,
     output: any_profile,
     force: Force::Property("force-idr", "true"),
     live: &[],

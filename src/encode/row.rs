@@ -4,6 +4,7 @@ use gst::prelude::*;
 
 use crate::base::units::Bitrate;
 use crate::gst::{make, set_from_text};
+use crate::media::csi::Memory;
 use crate::media::format::FrameRate;
 
 use super::{Error, nvidia, software, v4l2m2m, va};
@@ -90,15 +91,6 @@ pub(super) const fn may(property: &'static str, value: Value) -> Setting {
     Setting { property, value, need: Need::Optional }
 }
 
-/// Where the raw picture has to lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Memory {
-    /// In memory of the processor.
-    System,
-    /// In surfaces of the Tegra, brought there by nvvidconv.
-    Nvmm,
-}
-
 /// How a keyframe is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Force {
@@ -175,8 +167,8 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    /// Makes the elements.
-    pub(super) fn build(name: &str, wish: &Wish) -> Result<Self, Error> {
+    /// Makes the elements; those of `convert` stand before the encoder.
+    pub(super) fn build(name: &str, wish: &Wish, convert: &[String]) -> Result<Self, Error> {
         let failed = |cause| Error::Start { element: name.to_owned(), cause };
         if !ROWS.iter().any(|row| row.is_named(name)) {
             return Err(Error::Unknown(name.to_owned()));
@@ -184,20 +176,25 @@ impl Chain {
         let encoder = make(name, "encoder").map_err(failed)?;
         let row = Row::of(name, &encoder)?;
         row.settings.iter().try_for_each(|setting| setting.apply(&encoder, wish)).map_err(failed)?;
-        let elements = around(row, &encoder, wish).map_err(failed)?;
+        let elements = around(row, &encoder, wish, convert).map_err(failed)?;
         Ok(Self { row, encoder, elements })
     }
 }
 
-fn around(row: &Row, encoder: &gst::Element, wish: &Wish) -> Result<Vec<gst::Element>, crate::gst::Error> {
-    // It lets pictures in memory that is not the processor's pass as they are.
-    let mut elements = vec![make("videoconvert", "encode-convert")?];
-    if !row.raw.is_empty() {
-        elements.push(caps_filter("encode-raw", row.raw)?);
-    }
-    if row.memory == Memory::Nvmm {
-        elements.push(make("nvvidconv", "encode-surfaces")?);
-        elements.push(caps_filter("encode-nvmm", "video/x-raw(memory:NVMM),format=NV12")?);
+fn around(
+    row: &Row,
+    encoder: &gst::Element,
+    wish: &Wish,
+    convert: &[String],
+) -> Result<Vec<gst::Element>, crate::gst::Error> {
+    let convert = convert.iter().map(|element| make(element, &format!("encode-{element}")));
+    let mut elements = convert.collect::<Result<Vec<_>, _>>()?;
+    match row.memory {
+        Memory::Surfaces => {
+            elements.push(caps_filter("encode-surfaces", &format!("video/x-raw({}),format=NV12", Memory::NVMM))?);
+        }
+        Memory::System if !row.raw.is_empty() => elements.push(caps_filter("encode-raw", row.raw)?),
+        Memory::System => {}
     }
     elements.push(encoder.clone());
     elements.push(caps_filter("encode-profile", &(row.output)(wish))?);
@@ -218,6 +215,17 @@ fn caps_filter(name: &str, caps: &str) -> Result<gst::Element, crate::gst::Error
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn profiles_say_rightly_where_pictures_have_to_lie() {
+        for ranked in crate::board::profiles().iter().flat_map(|profile| &profile.encoders) {
+            let rows = ROWS.iter().filter(|row| row.element == ranked.element);
+            let memories: Vec<Memory> = rows.map(|row| row.memory).collect();
+            assert!(!memories.is_empty(), "{} has no row", ranked.element);
+            let surfaces = memories.iter().map(|memory| *memory == Memory::Surfaces);
+            assert!(surfaces.into_iter().all(|surfaces| surfaces == ranked.surfaces), "{}", ranked.element);
+        }
+    }
 
     #[test]
     fn numbered_siblings_belong_to_one_row() {

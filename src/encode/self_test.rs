@@ -19,12 +19,14 @@ const WISH: Wish =
 /// Hardware takes up to 2 s to open. Whoever started the child waits no longer either.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Encodes ten frames of 640x480 with `element`. May hang or crash where a vendor's library does.
-pub fn encode_ten(element: &str, clock: &dyn Clock) -> Result<SelfTestReport, Error> {
+/// Encodes ten frames of 640x480 with `element`. May hang or crash where a vendor's library does. `converter` carries
+/// them into surfaces, where the element takes no others.
+pub fn encode_ten(element: &str, converter: Option<&str>, clock: &dyn Clock) -> Result<SelfTestReport, Error> {
     let failed = |cause| Error::Start { element: element.to_owned(), cause };
     crate::gst::init().map_err(failed)?;
     let start = clock.monotonic();
-    let chain = Chain::build(element, &WISH)?;
+    let convert: Vec<String> = ["videoconvert"].into_iter().chain(converter).map(str::to_owned).collect();
+    let chain = Chain::build(element, &WISH, &convert)?;
     let sink = gst_app::AppSink::builder().name("self-test-output").sync(false).build();
     let pipeline = assemble(&chain, &sink).map_err(failed)?;
     let mut report = SelfTestReport { access_units: 0, starts_with_keyframe: false, first_frame_ms: 0 };
@@ -67,15 +69,15 @@ mod tests {
     #[test]
     fn software_encoders_work_here_and_nonsense_does_not() {
         for element in ["x264enc", "openh264enc"] {
-            let report = encode_ten(element, &SystemClock).unwrap();
+            let report = encode_ten(element, None, &SystemClock).unwrap();
             assert_eq!((report.access_units, report.starts_with_keyframe), (SelfTestReport::FRAMES, true), "{element}");
             assert!(matches!(report.verdict(), SelfTest::Passed { .. }));
         }
         for element in ["no-such-encoder", "avenc_h264_omx"] {
-            assert!(matches!(encode_ten(element, &SystemClock), Err(Error::Unknown(name)) if name == element));
+            assert!(matches!(encode_ten(element, None, &SystemClock), Err(Error::Unknown(name)) if name == element));
         }
         if gst::ElementFactory::find("nvv4l2h264enc").is_none() {
-            assert!(matches!(encode_ten("nvv4l2h264enc", &SystemClock), Err(Error::Start { .. })));
+            assert!(matches!(encode_ten("nvv4l2h264enc", None, &SystemClock), Err(Error::Start { .. })));
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The encoders that run on the processor. Units and defaults: `gst-inspect-1.0` of GStreamer 1.22, measured in the
 //! project's reference notes.
 
-use super::row::{Force, Memory, Row, Setting, Value, Wish, baseline, bps, kbps, keyframe_frames, must};
+use crate::media::csi::Memory;
+
+use super::row::{Force, Row, Setting, Value, Wish, baseline, bps, kbps, keyframe_frames, must};
 use Value::{Fixed, From};
 
 /// x264: bit rate in kbit/s; `zerolatency` means no look-ahead, no B frames, no frame threads.

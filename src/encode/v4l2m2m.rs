@@ -3,7 +3,9 @@
 //! Not run on hardware yet. Names and behaviour are from GStreamer's sys/v4l2 and the kernel's names of the controls;
 //! tests/encoders proves them against a stand-in.
 
-use super::row::{Force, Memory, Row, Setting, Value, Wish, must};
+use crate::media::csi::Memory;
+
+use super::row::{Force, Row, Setting, Value, Wish, must};
 use Value::From;
 
 /// The first encoder device of the machine.

@@ -3,7 +3,9 @@
 //! Not run on hardware yet. Names and units are from GStreamer 1.22's sys/va; tests/encoders proves them against a
 //! stand-in.
 
-use super::row::{Force, Memory, Row, Setting, Value, baseline, kbps, keyframe_frames, may, must};
+use crate::media::csi::Memory;
+
+use super::row::{Force, Row, Setting, Value, baseline, kbps, keyframe_frames, may, must};
 use Value::{Fixed, From};
 
 /// The encoder on the shaders or the full pipeline.

@@ -93,6 +93,8 @@ fn package_advice(element: &str) -> String {
         }
         "nvv4l2h264enc" => "gstreamer1.0-plugins-nvvideo4linux2",
         "nvvidconv" => "gstreamer1.0-plugins-nvvidconv",
+        "nvarguscamerasrc" => "gstreamer1.0-plugins-nvarguscamerasrc",
+        "libcamerasrc" => "gstreamer1.0-libcamera",
         _ => return String::new(),
     };
     format!(": install the package {package}")

@@ -2,6 +2,7 @@
 
 pub mod access_unit;
 pub mod codec;
+pub mod csi;
 pub mod format;
 pub mod nal;
 pub mod stamp;

@@ -174,6 +174,7 @@ impl Keeper {
         match &setup.plan.source.kind {
             SourceKind::Test => Ok(Some(Opened::Test)),
             SourceKind::V4l2 { device, wish, .. } => self.find(&device.value, *wish),
+            SourceKind::Csi(csi) => Ok(Some(Opened::Csi(csi.clone()))),
             SourceKind::File { paths } => {
                 let path = paths[self.clip % paths.len()].clone();
                 self.clip += 1;
@@ -277,7 +278,7 @@ impl Keeper {
         let mut rate = Rate::default();
         while self.setup.shutdown.asked().is_none() {
             match run.pipeline.wait_fault(LOOK_EVERY) {
-                Some(Fault::End) => return self.clip_ended(run),
+                Some(Fault::End) if matches!(run.opened, Opened::File { .. }) => return self.clip_ended(run),
                 Some(fault) => return Err(broke(&run.opened, &fault)),
                 None => {}
             }

@@ -63,6 +63,7 @@ pub(super) fn name(opened: &Opened) -> String {
     match opened {
         Opened::Test => "test picture".into(),
         Opened::V4l2 { node, format } => format!("{} {format}", node.display()),
+        Opened::Csi(csi) => format!("{} {}", csi.stack.value, csi.sensor.value),
         Opened::File { path } => path.display().to_string(),
     }
 }

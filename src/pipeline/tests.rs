@@ -91,6 +91,7 @@ fn plan(kind: SourceKind, encoder: &str) -> StreamPlan {
         encode: Some(EncodePlan {
             element: Chosen { value: encoder.into(), reason: String::new() },
             works: true,
+            convert: Chosen { value: vec!["videoconvert".into()], reason: String::new() },
             codec: Codec::H264,
             bitrate: Bitrate::from_bps(500_000),
             keyframe_frames: 30,

@@ -13,6 +13,8 @@ pub(crate) struct EncoderChoice {
     pub(crate) element: Chosen<String>,
     /// True when something other than the processor encodes.
     pub(crate) hardware: bool,
+    /// True when it takes pictures only from surfaces.
+    pub(crate) surfaces: bool,
     /// True when it passed its self-test, and the picture is not more than it can do.
     pub(crate) works: bool,
     /// When none works: why not, one after the other.
@@ -43,7 +45,8 @@ pub(crate) fn choose(profile: &Profile, found: &[Encoder], size: Size, rate: Fra
                 };
                 let (failures, advice) = (String::new(), String::new());
                 let element = Chosen { value: element, reason };
-                return EncoderChoice { element, hardware: ranked.hardware, works: true, failures, advice };
+                let &RankedEncoder { hardware, surfaces, .. } = ranked;
+                return EncoderChoice { element, hardware, surfaces, works: true, failures, advice };
             }
             Err(why_not) => passed_over.push(why_not),
         }
@@ -70,6 +73,7 @@ pub(crate) fn choose(profile: &Profile, found: &[Encoder], size: Size, rate: Fra
     EncoderChoice {
         element: Chosen { value: best.element.clone(), reason: failures.clone() },
         hardware: best.hardware,
+        surfaces: best.surfaces,
         works: false,
         failures,
         advice: advice.join(", or "),

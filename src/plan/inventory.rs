@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::media::csi::CameraStack;
 use crate::media::format::{FrameRate, PixelFormat, Size};
 
 /// Everything that was found.
@@ -23,6 +24,13 @@ pub struct Inventory {
     /// Device nodes that may be cameras and could not be asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<Unreadable>,
+    /// Sensors on the board's own connector, as far as they can be listed without opening them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub csi: Vec<CsiCamera>,
+    /// Elements that exist, of those that the board needs besides its encoders: for its connector's cameras, and what
+    /// carries pictures between memories.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elements: Vec<String>,
     /// Encoders that exist as elements, with the result of their self-test.
     pub encoders: Vec<Encoder>,
 }
@@ -50,6 +58,23 @@ pub struct Camera {
     pub modes: Vec<Mode>,
     /// Controls such as exposure.
     pub controls: Vec<Control>,
+}
+
+/// A sensor on the board's own connector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CsiCamera {
+    /// Whose software drives it.
+    pub stack: CameraStack,
+    /// Its number, from 0; with Argus its sensor-id.
+    pub number: u32,
+    /// Its name: the driver's for it, or libcamera's.
+    pub name: String,
+    /// The sensor's own node, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<PathBuf>,
+    /// What it can deliver; each at its rates and below. Empty where that is not known.
+    pub modes: Vec<Mode>,
 }
 
 /// A device node that is there and does not answer: a camera may be behind it.

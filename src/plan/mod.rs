@@ -5,6 +5,7 @@
 
 pub mod camera;
 pub mod control;
+pub mod csi;
 mod encoder;
 pub mod identity;
 pub mod inventory;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use resolve::{Resolution, board, resolve};
+pub use resolve::{Resolution, board, resolve, stack};
 pub use show::text;
 
 use crate::base::id::StreamId;
@@ -25,6 +26,7 @@ use crate::base::units::{Bitrate, ByteSize};
 use crate::config::controls::Controls;
 use crate::config::schema::FormatWish;
 use crate::media::codec::Codec;
+use crate::media::csi::Memory;
 use crate::media::format::{Flip, FrameRate, PixelFormat, Size};
 
 /// Everything the daemon will run.
@@ -64,7 +66,8 @@ pub struct StreamPlan {
     pub rate: FrameRate,
     /// The encode; `None` where the source already delivers an encoded stream.
     pub encode: Option<EncodePlan>,
-    /// Show viewers a slate while the source delivers nothing; only with an encode.
+    /// Show viewers a slate while the source delivers nothing; only with an encode that takes pictures from the
+    /// processor's memory, where slates are drawn.
     pub slate: bool,
     /// Recording, if enabled.
     pub record: Option<RecordPlan>,
@@ -115,11 +118,33 @@ pub enum SourceKind {
         /// What is asked of the camera that is there now; `None` while none is.
         format: Option<Chosen<PixelFormat>>,
     },
+    /// A sensor on the board's own connector.
+    Csi(Box<csi::CsiPlan>),
     /// Clips, played one after the other and again from the first, in real time.
     File {
         /// The clips, absolute.
         paths: Vec<PathBuf>,
     },
+}
+
+impl SourceKind {
+    /// Where raw pictures lie when they leave the source.
+    pub fn memory(&self) -> Memory {
+        match self {
+            SourceKind::Csi(csi) => csi.memory.value,
+            SourceKind::Test | SourceKind::V4l2 { .. } | SourceKind::File { .. } => Memory::System,
+        }
+    }
+}
+
+impl StreamPlan {
+    /// The element that carries a raw picture to the processor's memory, where it lies elsewhere.
+    pub fn carrier(&self) -> Option<&str> {
+        match &self.source.kind {
+            SourceKind::Csi(csi) if csi.memory.value == Memory::Surfaces => csi.converter.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 /// How to find a v4l2 device. Numbers change when a camera is plugged in again; names by port or serial do not.
@@ -139,6 +164,8 @@ pub struct EncodePlan {
     pub element: Chosen<String>,
     /// True when it passed its self-test; if none did, this is the best one, which is tried again and again.
     pub works: bool,
+    /// The elements that make pictures of the source fit for the encoder, in order, and why these.
+    pub convert: Chosen<Vec<String>>,
     /// The codec.
     pub codec: Codec,
     /// Target bit rate.

@@ -3,8 +3,10 @@
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
+use crate::media::csi::Memory;
 use crate::media::format::Flip;
 
+use super::csi::CsiPlan;
 use super::{DeviceMatch, Plan, SourceKind, StoragePlan, StreamPlan};
 
 /// The text that `check` prints and `run` logs at its start.
@@ -79,6 +81,11 @@ impl Page {
             Some(encode) => {
                 self.line(2, "encoder", &encode.element.value, &encode.element.reason);
                 let keyframes = format!("a keyframe every {} pictures", encode.keyframe_frames);
+                let convert = match encode.convert.value.is_empty() {
+                    true => "none".to_owned(),
+                    false => encode.convert.value.join(", "),
+                };
+                self.line(2, "convert", convert, &encode.convert.reason);
                 self.line(2, "encode", format_args!("{} at {}, {keyframes}", encode.codec, encode.bitrate), "");
                 self.line(2, "threads", encode.threads.value, &encode.threads.reason);
             }
@@ -86,6 +93,9 @@ impl Page {
         }
         let slate = match (stream.slate, &stream.encode) {
             (true, _) => "says why, in place of a picture that does not come",
+            (false, Some(_)) if stream.source.kind.memory() == Memory::Surfaces => {
+                "none: it is drawn in the processor's memory, and this encoder takes surfaces alone"
+            }
             (false, Some(_)) => "off: without pictures the stream stops",
             (false, None) => "none: what the camera has encoded stops with the camera",
         };
@@ -98,7 +108,11 @@ impl Page {
             None => self.line(2, "record", "off", ""),
         }
         match (&stream.snapshot, &stream.encode) {
-            (Some(snapshot), _) => self.line(2, "snapshots", format_args!("every {}", human(snapshot.every)), ""),
+            (Some(snapshot), _) => {
+                let carried = stream.carrier().map(|by| format!("each is carried to the processor's memory by {by}"));
+                let every = format!("every {}", human(snapshot.every));
+                self.line(2, "snapshots", every, &carried.unwrap_or_default());
+            }
             (None, None) => self.line(2, "snapshots", "off", "there is no raw picture to take them from"),
             (None, Some(_)) => self.line(2, "snapshots", "off", ""),
         }
@@ -115,6 +129,7 @@ impl Page {
                 let list: Vec<_> = paths.iter().map(|p| p.display().to_string()).collect();
                 self.line(2, "source", format_args!("clips in a loop: {}", list.join(", ")), &source.reason);
             }
+            SourceKind::Csi(csi) => self.csi(csi, stream.source.flip, &source.reason),
             SourceKind::V4l2 { device, format, .. } => {
                 self.line(2, "source", "v4l2 camera", &source.reason);
                 match &device.value {
@@ -140,6 +155,31 @@ impl Page {
             ),
             "",
         );
+    }
+
+    fn csi(&mut self, csi: &CsiPlan, flip: Flip, reason: &str) {
+        self.line(2, "source", "CSI camera", reason);
+        let stack = csi.stack.value;
+        self.line(2, "stack", format_args!("{stack} ({})", stack.element()), &csi.stack.reason);
+        self.line(2, "camera", &csi.sensor.value, &csi.sensor.reason);
+        match csi.mode.value {
+            Some(mode) => self.line(2, "mode", mode, &csi.mode.reason),
+            None => self.line(2, "mode", "auto", &csi.mode.reason),
+        }
+        let settings = csi.settings.list();
+        if !settings.is_empty() {
+            self.line(2, "set", settings.join(", "), "configured");
+        }
+        let place = match csi.memory.value {
+            Memory::Surfaces => "in surfaces of the chip (NVMM)",
+            Memory::System => "in the processor's memory",
+        };
+        let by = match (&csi.converter, csi.memory.value, flip) {
+            (None, ..) | (_, Memory::Surfaces, Flip::None) => String::new(),
+            (Some(converter), _, Flip::None) => format!(", by {converter}"),
+            (Some(converter), ..) => format!(", turned by {converter}"),
+        };
+        self.line(2, "pictures", format_args!("{place}{by}"), &csi.memory.reason);
     }
 
     fn storage(&mut self, storage: &StoragePlan) {

@@ -2,7 +2,8 @@
 
 use gst::prelude::*;
 
-use crate::board::is_named;
+use crate::board::{RankedEncoder, is_named};
+use crate::media::csi::CameraStack;
 use crate::plan::inventory::{Encoder, SelfTest};
 
 use super::cache::{Cache, Key};
@@ -16,7 +17,8 @@ pub(super) fn encoders(probe: &Probe<'_>) -> Vec<Encoder> {
     let mut cache = Cache::open(probe.state_dir);
     let mut found = Vec::new();
     for ranked in &probe.profile.encoders {
-        let tested: Vec<_> = installed(&ranked.element).into_iter().map(|one| test(probe, one, &mut cache)).collect();
+        let tested: Vec<_> =
+            installed(&ranked.element).into_iter().map(|one| test(probe, ranked, one, &mut cache)).collect();
         let works = tested.iter().any(|encoder| matches!(encoder.test, SelfTest::Passed { .. }));
         found.extend(tested);
         // One with a limit may be too small for a stream of the configuration, which is not known here.
@@ -41,15 +43,31 @@ fn installed(pattern: &str) -> Vec<gst::ElementFactory> {
     all
 }
 
-fn test(probe: &Probe<'_>, factory: gst::ElementFactory, cache: &mut Cache) -> Encoder {
+/// Of the elements that the board needs besides its encoders those that exist.
+pub(super) fn besides(probe: &Probe<'_>) -> Vec<String> {
+    let source = probe.stack.map(CameraStack::element);
+    let converters = probe.profile.surfaces.converters.iter().map(String::as_str);
+    let all = source.into_iter().chain(converters);
+    all.filter(|element| gst::ElementFactory::find(element).is_some()).map(str::to_owned).collect()
+}
+
+fn test(probe: &Probe<'_>, ranked: &RankedEncoder, factory: gst::ElementFactory, cache: &mut Cache) -> Encoder {
     let element = factory.name().to_string();
     if let Some(denial) = probe.profile.denial(&element) {
         let reason = format!("not tested, denied on this board: {}", denial.reason);
         return Encoder { element, test: SelfTest::Failed { reason } };
     }
-    let key = Key::of(&element, &factory, &probe.command);
+    let converters = &probe.profile.surfaces.converters;
+    let converter = converters.iter().filter(|_| ranked.surfaces).find(|one| gst::ElementFactory::find(one).is_some());
+    if ranked.surfaces && converter.is_none() {
+        let reason = format!("not tested: nothing brings pictures to it: {} is not installed", converters.join(" or "));
+        return Encoder { element, test: SelfTest::Failed { reason } };
+    }
+    let converter = converter.map(String::as_str);
+    let tested: Vec<&str> = [element.as_str()].into_iter().chain(converter).collect();
+    let key = Key::of(&tested.join(" "), &factory, &probe.command);
     let test = cache.get(&key).unwrap_or_else(|| {
-        let test = self_test::in_child(&probe.command, &element, &*probe.clock);
+        let test = self_test::in_child(&probe.command, &element, converter, &*probe.clock);
         tracing::info!(element = %element, "self-test of {element}: {}", describe(&test));
         cache.put(key, &test);
         test

@@ -2,6 +2,7 @@
 
 mod cache;
 pub mod changes;
+mod csi;
 pub mod elements;
 mod kernel;
 mod monitor;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use crate::base::clock::Clock;
 use crate::board::Profile;
+use crate::media::csi::CameraStack;
 use crate::plan::inventory::{Camera, Inventory, Unreadable};
 
 use self::self_test::Command;
@@ -38,6 +40,8 @@ pub enum Depth {
 pub struct Probe<'a> {
     /// The board: its table says which encoders are tested.
     pub profile: &'a Profile,
+    /// The stack whose sensors are looked for, see [`crate::plan::stack`].
+    pub stack: Option<CameraStack>,
     /// The strings of the device tree, see [`compatible`].
     pub compatible: Vec<String>,
     /// Where results of self-tests are kept.
@@ -61,6 +65,8 @@ impl Probe<'_> {
             cores: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX)),
             cameras,
             unreadable,
+            csi: self.stack.map(|stack| csi::cameras(stack, &v4l2::Kernel)).unwrap_or_default(),
+            elements: elements::besides(&self),
             encoders: elements::encoders(&self),
             compatible: self.compatible,
         })

@@ -1,4 +1,4 @@
-//! Modes of a camera behind a multi-planar driver, as GStreamer's device monitor sees them: the `v4l` crate speaks the
+//! Modes of a camera behind a multi-planar driver, as GStreamer's device provider sees them: the `v4l` crate speaks the
 //! single-planar interface only, and platform cameras of several SoC families have no other.
 
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use gst::prelude::*;
 
 use crate::media::format::{PixelFormat, Size};
-use crate::plan::inventory::Mode;
+use crate::plan::inventory::{Mode, SizeRange};
 
 use super::v4l2::RateOffer;
 
@@ -18,9 +18,9 @@ pub(super) fn modes(node: &Path) -> Vec<Mode> {
     if gst::init().is_err() {
         return Vec::new();
     }
-    let monitor = gst::DeviceMonitor::new();
-    monitor.add_filter(Some("Video/Source"), None);
-    let devices = monitor.devices();
+    // Not a device monitor: where libcamera is installed, its provider hides this one from monitors.
+    let provider = gst::DeviceProviderFactory::find("v4l2deviceprovider").and_then(|factory| factory.get());
+    let devices = provider.map(|provider| provider.devices()).unwrap_or_default();
     let device = devices.iter().find(|device| path_of(device).is_some_and(|path| Path::new(&path) == node));
     let caps = device.and_then(DeviceExt::caps);
     caps.map(|caps| caps.iter().take(MOST).flat_map(modes_of).collect()).unwrap_or_default()
@@ -32,18 +32,30 @@ fn path_of(device: &gst::Device) -> Option<String> {
     ["device.path", "api.v4l2.path"].into_iter().find_map(|name| properties.get::<String>(name).ok())
 }
 
-fn modes_of(caps: &gst::StructureRef) -> Vec<Mode> {
-    let Some((width, height)) = fixed(caps, "width").zip(fixed(caps, "height")) else { return Vec::new() };
+pub(super) fn modes_of(caps: &gst::StructureRef) -> Vec<Mode> {
+    let Some((width, height)) = side(caps, "width").zip(side(caps, "height")) else { return Vec::new() };
     let Some(rates) = super::v4l2::rates(&offers(caps)) else { return Vec::new() };
-    let mode = |format| Mode { format, size: Size::new(width, height), range: None, rates: rates.clone() };
-    formats(caps).into_iter().map(mode).collect()
+    let size = Size::new(width.most, height.most);
+    let smallest = Size::new(width.least, height.least);
+    let range = SizeRange { smallest, step_width: width.step, step_height: height.step };
+    let range = (smallest != size).then_some(range);
+    formats(caps).into_iter().map(|format| Mode { format, size, range, rates: rates.clone() }).collect()
 }
 
-fn fixed(caps: &gst::StructureRef, field: &str) -> Option<u32> {
-    // A driver that offers a range is asked for its largest size.
-    let one = caps.get::<i32>(field).ok();
-    let most = || caps.get::<gst::IntRange<i32>>(field).ok().map(|range| range.max());
-    one.or_else(most).and_then(|n| u32::try_from(n).ok())
+/// Width or height: one number, or many from `least` to `most`.
+struct Side {
+    least: u32,
+    most: u32,
+    step: u32,
+}
+
+fn side(caps: &gst::StructureRef, field: &str) -> Option<Side> {
+    let number = |n: i32| u32::try_from(n).ok();
+    if let Ok(one) = caps.get::<i32>(field) {
+        return number(one).map(|one| Side { least: one, most: one, step: 1 });
+    }
+    let range = caps.get::<gst::IntRange<i32>>(field).ok()?;
+    Some(Side { least: number(range.min())?, most: number(range.max())?, step: number(range.step())?.max(1) })
 }
 
 fn offers(caps: &gst::StructureRef) -> Vec<Option<RateOffer>> {

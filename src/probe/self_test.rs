@@ -25,7 +25,7 @@ const LONGEST_REPORT: u64 = 1 << 16;
 /// The hidden subcommand of this program that tests one encoder in a child process.
 pub const SUBCOMMAND: &str = "self-test-encoder";
 
-/// The program that tests the encoder named as its last argument.
+/// The program that tests the encoder named behind its arguments, with what carries pictures into surfaces behind that.
 #[derive(Debug, Clone)]
 pub struct Command {
     /// The program.
@@ -41,17 +41,23 @@ impl Command {
     }
 }
 
-/// Tests `element` in a child process. Returns within 5 s (and what a killed process needs to go).
-pub fn in_child(command: &Command, element: &str, clock: &dyn Clock) -> SelfTest {
-    match run_child(command, element, clock) {
+/// Tests `element` in a child process. Returns within 5 s (and what a killed process needs to go). `converter` carries
+/// pictures into surfaces, where the element takes no others.
+pub fn in_child(command: &Command, element: &str, converter: Option<&str>, clock: &dyn Clock) -> SelfTest {
+    match run_child(command, element, converter, clock) {
         Ok(report) => report.verdict(),
         Err(reason) => SelfTest::Failed { reason },
     }
 }
 
-fn run_child(command: &Command, element: &str, clock: &dyn Clock) -> Result<SelfTestReport, String> {
+fn run_child(
+    command: &Command,
+    element: &str,
+    converter: Option<&str>,
+    clock: &dyn Clock,
+) -> Result<SelfTestReport, String> {
     let mut child = std::process::Command::new(&command.program);
-    child.args(&command.arguments).arg(element);
+    child.args(&command.arguments).arg(element).args(converter);
     // GStreamer's own log would fill the pipe before the child ends.
     child.env_remove("GST_DEBUG");
     child.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -139,7 +145,7 @@ mod tests {
         let good = r#"{"access_units":10,"starts_with_keyframe":true,"first_frame_ms":7}"#;
         let table = [
             (format!("echo noise; echo '{good}'"), "passed 7"),
-            (format!("test \"$1\" = x264enc && echo '{good}'"), "passed 7"),
+            (format!("test \"$1 $2\" = 'x264enc nvvidconv' && echo '{good}'"), "passed 7"),
             (format!("echo '{}'", good.replace("10", "7")), "only 7 of 10 frames came out"),
             (format!("echo '{}'", good.replace("true", "false")), "the first frame was no keyframe"),
             ("echo oops".into(), "the test process ended without a report"),
@@ -149,7 +155,7 @@ mod tests {
             ("kill -SEGV $$".into(), "the test process was killed by signal 11"),
         ];
         for (script, want) in table {
-            let found = match in_child(&shell(&script), "x264enc", &SystemClock) {
+            let found = match in_child(&shell(&script), "x264enc", Some("nvvidconv"), &SystemClock) {
                 SelfTest::Passed { first_frame_ms } => format!("passed {first_frame_ms}"),
                 SelfTest::Failed { reason } => reason,
             };
@@ -158,10 +164,10 @@ mod tests {
         // What a library started and left behind holds the pipes open for 3 s; nobody waits for it.
         let before = SystemClock.monotonic();
         let orphan = shell(&format!("sleep 3 & echo '{good}'"));
-        assert!(matches!(in_child(&orphan, "x", &SystemClock), SelfTest::Passed { .. }));
+        assert!(matches!(in_child(&orphan, "x", None, &SystemClock), SelfTest::Passed { .. }));
         assert!(SystemClock.monotonic() - before < Duration::from_secs(2));
         let missing = Command { program: "/nonexistent".into(), arguments: vec![] };
-        assert!(matches!(in_child(&missing, "x", &SystemClock), SelfTest::Failed { .. }));
+        assert!(matches!(in_child(&missing, "x", None, &SystemClock), SelfTest::Failed { .. }));
     }
 
     /// A clock that jumps to the deadline after its first answer and stands still there.
@@ -186,7 +192,7 @@ mod tests {
         let pid_file = dir.path().join("pid");
         // Announced whole or not at all, because the kill may come before it.
         let script = format!("echo $$ > {0}.new && mv {0}.new {0}; exec sleep 600", pid_file.display());
-        let found = in_child(&shell(&script), "x", &Hasty::default());
+        let found = in_child(&shell(&script), "x", None, &Hasty::default());
         assert_eq!(found, SelfTest::Failed { reason: "no result within 5 s".into() });
         if let Ok(pid) = std::fs::read_to_string(&pid_file) {
             assert!(!std::path::Path::new(&format!("/proc/{}", pid.trim())).exists(), "it lives or is a zombie");

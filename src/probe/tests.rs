@@ -4,9 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::changes::Changes;
+use super::csi::argus;
 use super::v4l2::{Devices, Identity, Node, RateOffer, SizeOffer, cameras};
 use crate::media::format::{FrameRate, PixelFormat, Size};
-use crate::plan::inventory::{Control, Mode, SizeRange};
+use crate::plan::inventory::{Control, CsiCamera, Mode, SizeRange};
 
 /// A pixel format with its sizes and rates.
 type Format = ([u8; 4], Vec<SizeOffer>, Vec<Option<RateOffer>>);
@@ -16,6 +17,7 @@ type Format = ([u8; 4], Vec<SizeOffer>, Vec<Option<RateOffer>>);
 #[derive(Clone, Default)]
 struct SimNode {
     caps: u32,
+    driver: &'static str,
     card: &'static str,
     formats: Vec<Format>,
     controls: usize,
@@ -53,8 +55,8 @@ impl Devices for Sim {
 
 impl Node for SimNode {
     fn identity(&self) -> io::Result<Identity> {
-        let (driver, bus) = ("uvcvideo".into(), "usb-0000:00:14.0-1".into());
-        Ok(Identity { driver, card: self.card.into(), bus, device_caps: self.caps })
+        let bus = "usb-0000:00:14.0-1".into();
+        Ok(Identity { driver: self.driver.into(), card: self.card.into(), bus, device_caps: self.caps })
     }
     fn formats(&self) -> Vec<[u8; 4]> {
         self.formats.iter().map(|(code, ..)| *code).collect()
@@ -95,7 +97,13 @@ fn rate(fps: u32) -> Option<RateOffer> {
 
 fn node(caps: u32) -> SimNode {
     let formats = vec![(*b"YUYV", vec![exact("640x480")], vec![rate(30)])];
-    SimNode { caps, card: "Cam", formats, ..SimNode::default() }
+    SimNode { caps, driver: "uvcvideo", card: "Cam", formats, ..SimNode::default() }
+}
+
+/// A sensor: nothing but Bayer pictures.
+fn sensor(driver: &'static str, card: &'static str, modes: &[(&str, u32)]) -> SimNode {
+    let formats = modes.iter().map(|(size, fps)| (*b"RG10", vec![exact(size)], vec![rate(*fps)])).collect();
+    SimNode { driver, card, formats, ..node(CAPTURE) }
 }
 
 #[test]
@@ -117,6 +125,54 @@ fn only_what_captures_pictures_counts_in_the_order_of_the_numbers() {
     let found: Vec<_> = found.into_iter().map(|c| c.node).collect();
     assert_eq!(found, [Path::new("/dev/video2"), Path::new("/dev/video10")]);
     assert_eq!(unreadable, []);
+}
+
+#[test]
+fn parts_of_cameras_are_no_cameras() {
+    let media = SimNode { caps: CAPTURE | 0x2000_0000, driver: "rp1-cfe", ..node(CAPTURE) };
+    let sim = Sim {
+        nodes: vec![
+            ("/dev/video0", sensor("tegra-video", "vi-output, imx219 9-0010", &[("1920x1080", 30)])),
+            ("/dev/video1", sensor("unicam", "unicam", &[("1920x1080", 30)])),
+            ("/dev/video2", media),
+            ("/dev/video3", SimNode { driver: "bcm2835-isp", ..node(CAPTURE) }),
+            // A camera of the same driver with an image processor of its own, and a USB camera that says nonsense.
+            ("/dev/video4", SimNode { driver: "tegra-video", ..node(CAPTURE) }),
+            ("/dev/video5", sensor("uvcvideo", "Odd", &[("640x480", 30)])),
+        ],
+        ..Sim::default()
+    };
+    let (found, unreadable) = cameras(&sim);
+    let found: Vec<_> = found.into_iter().map(|c| c.node).collect();
+    assert_eq!(found, [Path::new("/dev/video4"), Path::new("/dev/video5")]);
+    assert_eq!(unreadable, []);
+}
+
+#[test]
+fn sensors_of_argus_are_counted_in_the_order_of_their_nodes() {
+    let imx219 = sensor("tegra-video", "vi-output, imx219 9-0010", &[("1920x1080", 30)]);
+    let imx477 = sensor("tegra-video", "vi-output, imx477 10-001a", &[("1280x720", 120)]);
+    let sim = Sim {
+        nodes: vec![
+            ("/dev/video10", imx477),
+            ("/dev/video2", imx219),
+            ("/dev/video0", node(CAPTURE)),
+            ("/dev/video3", SimNode { driver: "tegra-video", ..node(CAPTURE) }),
+            ("/dev/video4", sensor("unicam", "unicam", &[("1920x1080", 30)])),
+            ("/dev/video5", SimNode { error: Some(libc::EACCES), ..node(CAPTURE) }),
+        ],
+        ..Sim::default()
+    };
+    let found = argus(&sim);
+    let show = |c: &CsiCamera| {
+        let modes: Vec<_> = c.modes.iter().map(|m| format!("{} {} {:?}", m.format, m.size, m.rates.len())).collect();
+        format!("{} {} {} {}", c.number, c.name, c.node.as_ref().unwrap().display(), modes.join(" "))
+    };
+    let want = [
+        "0 vi-output, imx219 9-0010 /dev/video2 NV12 1920x1080 1",
+        "1 vi-output, imx477 10-001a /dev/video10 NV12 1280x720 1",
+    ];
+    assert_eq!(found.iter().map(show).collect::<Vec<_>>(), want);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::media::format::{FrameRate, PixelFormat, Size};
 use crate::plan::inventory::{Camera, Control, Mode, SizeRange, Unreadable};
 
+use super::csi::is_part;
 pub use super::kernel::Kernel;
 
 use super::changes::Changes;
@@ -129,9 +130,7 @@ pub fn cameras(devices: &dyn Devices) -> (Vec<Camera>, Vec<Unreadable>) {
 /// The same without their controls: each of those is a question to the camera over its bus, and when a camera comes back,
 /// its picture comes first.
 pub fn cameras_without_controls(devices: &dyn Devices) -> (Vec<Camera>, Vec<Unreadable>) {
-    let mut nodes = devices.nodes();
-    nodes.sort_by_key(|node| (number(node), node.clone()));
-    nodes.truncate(MOST_NODES);
+    let nodes = sorted_nodes(devices);
     let links = devices.links();
     let (mut cameras, mut unreadable) = (Vec::new(), Vec::new());
     for node in nodes {
@@ -149,6 +148,14 @@ pub fn cameras_without_controls(devices: &dyn Devices) -> (Vec<Camera>, Vec<Unre
     (cameras, unreadable)
 }
 
+/// The nodes in the order of their numbers.
+pub(super) fn sorted_nodes(devices: &dyn Devices) -> Vec<PathBuf> {
+    let mut nodes = devices.nodes();
+    nodes.sort_by_key(|node| (number(node), node.clone()));
+    nodes.truncate(MOST_NODES);
+    nodes
+}
+
 /// True for what was unplugged meanwhile, and for what does not know the question and so is no v4l2 device.
 fn is_none(e: &io::Error) -> bool {
     matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENODEV | libc::ENXIO | libc::ENOTTY))
@@ -158,12 +165,13 @@ fn number(node: &Path) -> Option<u32> {
     node.to_string_lossy().trim_start_matches(|c: char| !c.is_ascii_digit()).parse().ok()
 }
 
-/// `None` for metadata nodes, codecs (memory to memory) and outputs.
+/// `None` for metadata nodes, codecs (memory to memory), outputs, and parts of cameras.
 fn camera(devices: &dyn Devices, node: &Path, mut links: Vec<PathBuf>) -> io::Result<Option<Camera>> {
     let open = devices.open(node)?;
     let identity = open.identity()?;
     let caps = identity.device_caps;
-    if caps & VIDEO_M2M != 0 || caps & (VIDEO_CAPTURE | VIDEO_CAPTURE_MPLANE) == 0 {
+    let captures = caps & VIDEO_M2M == 0 && caps & (VIDEO_CAPTURE | VIDEO_CAPTURE_MPLANE) != 0;
+    if !captures || is_part(&identity, &*open) {
         return Ok(None);
     }
     let modes = if caps & VIDEO_CAPTURE != 0 { modes(&*open) } else { devices.monitored(node) };
@@ -186,9 +194,18 @@ fn camera(devices: &dyn Devices, node: &Path, mut links: Vec<PathBuf>) -> io::Re
 }
 
 fn modes(node: &dyn Node) -> Vec<Mode> {
+    modes_as(node, &node.formats(), pixel_format)
+}
+
+/// The modes of these formats, each called what `name` calls it.
+pub(super) fn modes_as(
+    node: &dyn Node,
+    formats: &[[u8; 4]],
+    name: impl Fn([u8; 4]) -> Option<PixelFormat>,
+) -> Vec<Mode> {
     let mut all = Vec::new();
-    for code in node.formats() {
-        let Some(format) = pixel_format(code) else { continue };
+    for &code in formats {
+        let Some(format) = name(code) else { continue };
         for offer in node.sizes(code) {
             let (size, range) = match offer {
                 SizeOffer::Exact(size) => (size, None),

@@ -1,5 +1,6 @@
 //! Where frames enter: each kind of source becomes a chain of elements that ends in raw or encoded pictures.
 
+mod csi;
 mod file;
 pub mod lettering;
 mod spoiled;
@@ -13,6 +14,7 @@ use crate::base::clock::Clock;
 use crate::base::error::{Coded, Kind};
 use crate::base::fault::FaultCode;
 use crate::media::format::{Flip, FrameRate, PixelFormat, Size};
+use crate::plan::csi::CsiPlan;
 
 pub use spoiled::drop_spoiled;
 
@@ -53,7 +55,7 @@ impl Coded for Error {
 }
 
 /// A source that was resolved to something that can be opened now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Opened {
     /// The test picture.
     Test,
@@ -64,6 +66,8 @@ pub enum Opened {
         /// The format to ask for.
         format: PixelFormat,
     },
+    /// A sensor on the board's own connector.
+    Csi(Box<CsiPlan>),
     /// This clip.
     File {
         /// Its path.
@@ -100,6 +104,7 @@ pub fn build(source: &Opened, wanted: Wanted, clock: Arc<dyn Clock>) -> Result<C
     match source {
         Opened::Test => test::build(wanted, clock),
         Opened::V4l2 { node, format } => v4l2::build(node, *format, wanted),
+        Opened::Csi(csi) => csi::build(csi, wanted),
         Opened::File { path } => file::build(path, wanted),
     }
 }

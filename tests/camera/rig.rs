@@ -133,6 +133,7 @@ pub(crate) fn plan(device: DeviceMatch) -> StreamPlan {
         encode: Some(EncodePlan {
             element: Chosen { value: "x264enc".into(), reason: String::new() },
             works: true,
+            convert: Chosen { value: vec!["videoconvert".into()], reason: String::new() },
             codec: Codec::H264,
             bitrate: Bitrate::from_bps(500_000),
             keyframe_frames: 30,

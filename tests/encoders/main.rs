@@ -83,7 +83,7 @@ fn each_takes_what_cameras_deliver() {
 #[test]
 fn surfaces_of_a_tegra_are_taken_as_they_are() {
     let _turn = register("nvv4l2h264enc", Tegra::static_type());
-    let mut rig = Rig::start("nvv4l2h264enc", 60).unwrap();
+    let mut rig = Rig::start_with("nvv4l2h264enc", &[], 60).unwrap();
     assert_eq!(rig.keyframes("NVMM", 3), [0]);
 }
 
@@ -156,7 +156,8 @@ fn what_is_missing_is_an_error_and_never_a_panic() {
 fn the_self_test_runs_each_with_its_settings() {
     for (name, class, _) in rows() {
         let _turn = register(name, class);
-        let report = encode_ten(name, &SystemClock).unwrap_or_else(|e| panic!("{class}: {e}"));
+        let converter = name.starts_with("nv").then_some("nvvidconv");
+        let report = encode_ten(name, converter, &SystemClock).unwrap_or_else(|e| panic!("{class}: {e}"));
         assert_eq!((report.access_units, report.starts_with_keyframe), (10, true), "{class}");
         assert!(told().iter().any(|setting| setting.contains("2000")), "{class}: the real settings");
     }

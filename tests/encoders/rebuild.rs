@@ -39,6 +39,7 @@ fn plan() -> StreamPlan {
         encode: Some(EncodePlan {
             element: Chosen { value: "nvv4l2h264enc".into(), reason: String::new() },
             works: true,
+            convert: Chosen { value: vec!["videoconvert".into(), "nvvidconv".into()], reason: String::new() },
             codec: Codec::H264,
             bitrate: Bitrate::from_bps(2_000_000),
             keyframe_frames: 30,

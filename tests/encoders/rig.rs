@@ -26,9 +26,18 @@ pub(crate) struct Rig {
 impl Rig {
     /// 2 Mbit/s at 30 fps.
     pub(crate) fn start(element: &str, keyframe_frames: u32) -> Result<Self, Error> {
+        let converter = element.starts_with("nv").then_some("nvvidconv");
+        let convert: Vec<&str> = ["videoconvert"].into_iter().chain(converter).collect();
+        Self::start_with(element, &convert, keyframe_frames)
+    }
+
+    /// The same, with these elements before the encoder.
+    pub(crate) fn start_with(element: &str, convert: &[&str], keyframe_frames: u32) -> Result<Self, Error> {
+        let convert = convert.iter().map(|&element| element.into()).collect();
         let plan = EncodePlan {
             element: Chosen { value: element.into(), reason: String::new() },
             works: true,
+            convert: Chosen { value: convert, reason: String::new() },
             codec: Codec::H264,
             bitrate: Bitrate::from_bps(2_000_000),
             keyframe_frames,

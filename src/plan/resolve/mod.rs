@@ -1,12 +1,15 @@
 //! Wishes, facts and findings become the Plan. Pure.
 
-use std::path::{Path, PathBuf};
+mod csi;
+
+use std::time::Duration;
 
 use crate::base::id::StreamId;
 use crate::board::{Board, detect};
 use crate::config::Config;
 use crate::config::problem::{Problem, Problems};
 use crate::config::schema::{self, BoardName, Device, FormatWish};
+use crate::media::csi::{CameraStack, Memory};
 use crate::media::format::{Flip, FrameRate, PixelFormat, Size};
 
 use super::camera::{Ask, NoMode, choose_mode};
@@ -17,6 +20,8 @@ use super::{
     Chosen, DeviceMatch, EncodePlan, HttpPlan, Plan, RecordPlan, RtspPlan, SnapshotPlan, SourceKind, SourcePlan,
     StoragePlan, StreamPlan,
 };
+
+pub use csi::stack;
 
 /// What will run, and what is wrong with the world or the configuration. A Plan can always be made: what is absent now
 /// may come later, and the daemon tries.
@@ -70,7 +75,7 @@ struct Resolver<'a> {
     board: &'a Board,
     inventory: &'a Inventory,
     /// The cameras in use, each with the stream that has it.
-    taken: Vec<(PathBuf, StreamId)>,
+    taken: Vec<(String, StreamId)>,
     problems: Problems,
 }
 
@@ -91,19 +96,21 @@ impl Resolver<'_> {
             encoder: encoder.works,
             turned: stream.flip != Flip::None,
         };
-        let (kind, reason) = self.source(stream, &ask, &at);
+        let (kind, reason) = self.source(stream, &ask, &encoder, &at);
         let native = match &kind {
             SourceKind::V4l2 { wish: FormatWish::H264, .. } => true,
             SourceKind::V4l2 { format: Some(format), .. } => format.value == PixelFormat::H264,
             _ => false,
         };
-        let encode = (!native).then(|| self.encode(stream, &encoder, (size, rate), &at));
+        let memory = kind.memory();
+        let encode = (!native).then(|| self.encode(stream, &encoder, (size, rate), memory, &at));
         let snapshot = self.snapshot(stream, native, &at);
         let common = &self.config.settings.stream_defaults;
         let record = stream
             .record
             .enabled
             .then(|| RecordPlan { segment: stream.record.segment.get(), buffer: common.buffer.get() });
+        let restart_timeout = self.restart_timeout(&kind);
         StreamPlan {
             id: stream.id.clone(),
             source: SourcePlan {
@@ -113,16 +120,28 @@ impl Resolver<'_> {
                 controls: stream.source.controls.clone().unwrap_or_default(),
                 frozen_after: common.frozen_after.get(),
                 timeout: common.timeout.get(),
-                restart_timeout: common.restart_timeout.get(),
+                restart_timeout,
                 retry_every_max: common.retry_every_max.get(),
             },
             size: stream.flip.apply(size),
             rate,
-            slate: stream.slate && encode.is_some(),
+            slate: stream.slate && encode.is_some() && memory == Memory::System,
             encode,
             record,
             snapshot,
             max_viewers: stream.max_viewers,
+        }
+    }
+
+    /// What the configuration states; without that, Argus is left the time that it needs to say by itself what is wrong.
+    fn restart_timeout(&self, kind: &SourceKind) -> Duration {
+        /// It waits 3 s for events and 5 s for a picture.
+        const ARGUS: Duration = Duration::from_secs(8);
+        let stated = self.config.origins.is_set("stream_defaults.restart_timeout");
+        let common = self.config.settings.stream_defaults.restart_timeout.get();
+        match kind {
+            SourceKind::Csi(csi) if csi.stack.value == CameraStack::Argus && !stated => common.max(ARGUS),
+            _ => common,
         }
     }
 
@@ -135,7 +154,13 @@ impl Resolver<'_> {
         (size, rate)
     }
 
-    fn source(&mut self, stream: &schema::Stream, ask: &Ask, at: &str) -> (SourceKind, String) {
+    fn source(
+        &mut self,
+        stream: &schema::Stream,
+        ask: &Ask,
+        encoder: &EncoderChoice,
+        at: &str,
+    ) -> (SourceKind, String) {
         let configured = || "configured".to_owned();
         match stream.source.kind {
             schema::SourceKind::Test => (SourceKind::Test, configured()),
@@ -144,21 +169,33 @@ impl Resolver<'_> {
                 (SourceKind::File { paths }, configured())
             }
             schema::SourceKind::V4l2 => (self.camera(stream, ask, at), configured()),
-            schema::SourceKind::Auto if self.inventory.cameras.is_empty() && self.inventory.unreadable.is_empty() => {
-                (SourceKind::Test, "no camera is there and none is configured".into())
+            schema::SourceKind::Csi => (self.csi(stream, ask, encoder, at), configured()),
+            schema::SourceKind::Auto => self.auto(stream, ask, encoder, at),
+        }
+    }
+
+    /// What is on the board's own connector was put there to be used; a USB camera may be there for something else.
+    fn auto(&mut self, stream: &schema::Stream, ask: &Ask, encoder: &EncoderChoice, at: &str) -> (SourceKind, String) {
+        let cannot = || "the camera that is there cannot do what is asked".to_owned();
+        let others = !self.inventory.cameras.is_empty() || !self.inventory.unreadable.is_empty();
+        match self.auto_csi(stream, ask, encoder, at) {
+            Some(Ok(kind)) => return (kind, "a sensor is on this board's camera connector".into()),
+            Some(Err(no)) if !others => {
+                self.world(&format!("{at}.size"), no.to_string(), "take a size and rate from this list");
+                return (SourceKind::Test, cannot());
             }
-            schema::SourceKind::Auto => {
-                let kind = self.camera(stream, ask, at);
-                match &kind {
-                    SourceKind::V4l2 { format: None, .. } if self.inventory.cameras.is_empty() => {
-                        (SourceKind::Test, "what may be a camera cannot be opened".into())
-                    }
-                    SourceKind::V4l2 { format: None, .. } => {
-                        (SourceKind::Test, "the camera that is there cannot do what is asked".into())
-                    }
-                    _ => (kind, "a camera is there".into()),
-                }
+            Some(Err(_)) | None => {}
+        }
+        if !others {
+            return (SourceKind::Test, "no camera is there and none is configured".into());
+        }
+        let kind = self.camera(stream, ask, at);
+        match &kind {
+            SourceKind::V4l2 { format: None, .. } if self.inventory.cameras.is_empty() => {
+                (SourceKind::Test, "what may be a camera cannot be opened".into())
             }
+            SourceKind::V4l2 { format: None, .. } => (SourceKind::Test, cannot()),
+            _ => (kind, "a camera is there".into()),
         }
     }
 
@@ -175,10 +212,10 @@ impl Resolver<'_> {
             Ok(choice) => {
                 device.reason =
                     format!("{}; now {} ({})", device.reason, choice.camera.node.display(), choice.camera.name);
-                let (node, offered) = (choice.camera.node.clone(), &choice.camera.controls);
+                let (node, offered) = (choice.camera.node.display().to_string(), &choice.camera.controls);
                 let format = choice.format;
                 self.controls(stream, offered, at);
-                self.taken(&node, stream, at);
+                self.taken(&node, "source.device", stream, at);
                 Some(format)
             }
             Err(no) => {
@@ -208,6 +245,7 @@ impl Resolver<'_> {
         stream: &schema::Stream,
         encoder: &EncoderChoice,
         (size, rate): (Size, FrameRate),
+        memory: Memory,
         at: &str,
     ) -> EncodePlan {
         if !encoder.works {
@@ -223,11 +261,25 @@ impl Resolver<'_> {
         EncodePlan {
             element: encoder.element.clone(),
             works: encoder.works,
+            convert: self.convert(memory, encoder.surfaces),
             codec: stream.encode.codec,
             bitrate: stream.encode.bitrate,
             keyframe_frames,
             threads: encoder::threads(size, rate, self.inventory.cores, encoder.hardware),
         }
+    }
+
+    /// From where the source's pictures lie to where the encoder takes them.
+    fn convert(&self, from: Memory, surfaces: bool) -> Chosen<Vec<String>> {
+        let processor = || "videoconvert".to_owned();
+        let (value, reason) = match (from, surfaces) {
+            (Memory::Surfaces, _) => (vec![], "the camera's surfaces are the encoder's"),
+            (Memory::System, true) => {
+                (vec![processor(), self.converter()], "into surfaces, which the encoder takes alone")
+            }
+            (Memory::System, false) => (vec![processor()], "in the processor; what fits already passes untouched"),
+        };
+        Chosen { value, reason: reason.into() }
     }
 
     fn snapshot(&mut self, stream: &schema::Stream, native: bool, at: &str) -> Option<SnapshotPlan> {
@@ -240,15 +292,15 @@ impl Resolver<'_> {
         (stream.snapshot.enabled && !native).then(|| SnapshotPlan { every: stream.snapshot.every.get() })
     }
 
-    /// A v4l2 device delivers to one pipeline only. The same name twice is a problem of the configuration; two names of
-    /// one camera are one of the world, because only looking at it tells.
-    fn taken(&mut self, node: &Path, stream: &schema::Stream, at: &str) {
-        match self.taken.iter().find(|(taken, _)| taken == node).map(|(_, first)| first.clone()) {
+    /// A camera delivers to one pipeline only. The same name twice is a problem of the configuration; two names of one
+    /// camera are one of the world, because only looking at it tells.
+    fn taken(&mut self, camera: &str, key: &str, stream: &schema::Stream, at: &str) {
+        match self.taken.iter().find(|(taken, _)| taken == camera).map(|(_, first)| first.clone()) {
             Some(first) => {
-                let message = format!("the stream \"{first}\" uses the same camera: {}", node.display());
-                self.world(&format!("{at}.source.device"), message, "name another device for one of them");
+                let message = format!("the stream \"{first}\" uses the same camera: {camera}");
+                self.world(&format!("{at}.{key}"), message, "name another camera for one of them");
             }
-            None => self.taken.push((node.to_owned(), stream.id.clone())),
+            None => self.taken.push((camera.to_owned(), stream.id.clone())),
         }
     }
 }

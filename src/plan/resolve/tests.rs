@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{Inputs, load};
-use crate::plan::inventory::{Camera, Encoder, Mode, SelfTest, Unreadable};
+use crate::plan::inventory::{Camera, CsiCamera, Encoder, Mode, SelfTest, Unreadable};
 
 fn camera(n: u32, formats: &[PixelFormat]) -> Camera {
     let (size, rates) = (Size::new(1280, 720), vec![FrameRate::whole(30)]);
@@ -85,6 +85,7 @@ fn what_a_later_camera_is_asked_for_depends_on_the_encoder() {
 fn whether_run_refuses_does_not_depend_on_what_is_plugged_in() {
     let device = |device: &str| format!("source = {{ kind = \"v4l2\", device = \"{device}\" }}");
     let (node, link) = (device("/dev/video0"), device("/dev/v4l/by-id/cam0"));
+    let csi = |more: &str| format!("source = {{ kind = \"csi\"{more} }}");
     let (auto, test) = (device("auto"), "source = { kind = \"test\" }".to_owned());
     let table = [
         ("", "", true, true),
@@ -96,6 +97,10 @@ fn whether_run_refuses_does_not_depend_on_what_is_plugged_in() {
         (&node, &auto, false, true),
         (&node, &device("/dev/video1"), false, false),
         ("", &test, false, false),
+        (&csi(""), &csi(""), true, true),
+        (&csi(", sensor = 1"), &csi(", sensor = 1"), true, true),
+        (&csi(", sensor = 0"), &csi(", sensor = 1"), false, false),
+        (&csi(""), &auto, false, false),
     ];
     let raw = [PixelFormat::YUY2];
     for (one, two, refused, shared) in table {
@@ -105,4 +110,57 @@ fn whether_run_refuses_does_not_depend_on_what_is_plugged_in() {
         assert_eq!((bare.problems.refuse(), seen.problems.refuse()), (refused, refused), "{text}\n{}", seen.problems);
         assert_eq!(seen.problems.to_string().contains("the same camera"), shared, "{text}\n{}", seen.problems);
     }
+}
+
+/// A Jetson with a sensor, and besides it these cameras.
+fn jetson(cameras: Vec<Camera>) -> Inventory {
+    let (size, rates) = (Size::new(1920, 1080), vec![FrameRate::whole(60)]);
+    let modes = vec![Mode { format: PixelFormat::NV12, size, range: None, rates }];
+    let node = Some("/dev/video0".into());
+    let sensor =
+        CsiCamera { stack: CameraStack::Argus, number: 0, name: "vi-output, imx477 9-001a".into(), node, modes };
+    let elements = vec!["nvarguscamerasrc".into(), "nvvidconv".into()];
+    Inventory { csi: vec![sensor], elements, ..inventory(cameras) }
+}
+
+#[test]
+fn auto_takes_the_sensor_on_the_connector_before_any_other_camera() {
+    let usb = || vec![camera(1, &[PixelFormat::YUY2])];
+    let with =
+        |elements: &[&str]| Inventory { elements: elements.iter().map(|e| (*e).to_owned()).collect(), ..jetson(usb()) };
+    let (hd, full) = ("size = \"1280x720\"", "size = \"1920x1080\"");
+    let device = "source = { device = \"/dev/video1\" }";
+    let table = [
+        (full, jetson(vec![]), "argus sensor 0", 0),
+        (full, jetson(usb()), "argus sensor 0", 0),
+        // It cannot; the other one can.
+        (hd, jetson(usb()), "v4l2", 0),
+        (hd, jetson(vec![]), "test", 1),
+        // What is named is meant.
+        (device, jetson(usb()), "v4l2", 0),
+        // No use without the element.
+        (hd, with(&["nvvidconv"]), "v4l2", 0),
+        (full, with(&["nvarguscamerasrc"]), "argus sensor 0", 1),
+    ];
+    for (text, found, want, wrong) in table {
+        let Resolution { plan, problems } = plan(&format!("board = \"orin-nano\"\n[[stream]]\n{text}\n"), &found);
+        let kind = match &plan.streams[0].source.kind {
+            SourceKind::Csi(csi) => format!("{} {}", csi.stack.value, csi.sensor.value),
+            SourceKind::V4l2 { .. } => "v4l2".into(),
+            _ => "test".into(),
+        };
+        assert_eq!(kind, want, "{text}: {problems}");
+        // No encoder of this board passed its test here, which is of no interest.
+        let about_cameras = problems.iter().filter(|problem| !problem.key.ends_with("encode")).count();
+        assert_eq!(about_cameras, wrong, "{text}: {problems}");
+    }
+}
+
+#[test]
+fn argus_is_left_the_time_to_say_what_is_wrong() {
+    let text = "board = \"orin-nano\"\n[[stream]]\nsource = { kind = \"csi\" }\nsize = \"1920x1080\"\n";
+    let opens = |text: &str| plan(text, &jetson(vec![])).plan.streams[0].source.restart_timeout;
+    assert_eq!(opens(text), Duration::from_secs(8));
+    let stated = "[stream_defaults]\nrestart_timeout = \"2s\"\n";
+    assert_eq!(opens(&text.replace("[[stream]]", &format!("{stated}[[stream]]"))), Duration::from_secs(2));
 }

@@ -30,19 +30,25 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn new() -> Result<Self, Error> {
-        Self::build().map_err(Error::Start)
+    /// `carrier` brings pictures to the processor's memory, where they lie elsewhere.
+    pub(super) fn new(carrier: Option<&str>) -> Result<Self, Error> {
+        Self::build(carrier).map_err(Error::Start)
     }
 
-    fn build() -> Result<Self, crate::gst::Error> {
+    fn build(carrier: Option<&str>) -> Result<Self, crate::gst::Error> {
         let pipeline = Pipeline::new("snapshot");
         let input = gst_app::AppSrc::builder().name("snapshot-input").format(gst::Format::Time).build();
-        let convert = crate::gst::make("videoconvert", "snapshot-convert")?;
+        let convert = crate::gst::make(carrier.unwrap_or("videoconvert"), "snapshot-convert")?;
+        let here = crate::gst::make("capsfilter", "snapshot-raw")?;
+        if carrier.is_some() {
+            // JPEG's own form, so that nothing is converted twice.
+            crate::gst::set_from_text(&here, "caps", "video/x-raw,format=I420")?;
+        }
         let encoder = crate::gst::make("jpegenc", "snapshot-jpeg")?;
         crate::gst::set(&encoder, "quality", QUALITY)?;
         let output = gst_app::AppSink::builder().name("snapshot-output").sync(false).async_(false).max_buffers(1);
         let output = output.drop(true).build();
-        pipeline.chain(&[input.upcast_ref(), &convert, &encoder, output.upcast_ref()])?;
+        pipeline.chain(&[input.upcast_ref(), &convert, &here, &encoder, output.upcast_ref()])?;
         pipeline.play(ENCODE_WITHIN)?;
         Ok(Self { pipeline, input, output })
     }
@@ -70,7 +76,7 @@ mod tests {
     #[test]
     fn raw_pictures_of_any_size_become_jpegs() {
         gst::init().unwrap();
-        let mut encoder = Encoder::new().unwrap();
+        let mut encoder = Encoder::new(None).unwrap();
         for (width, height, format) in [(64, 48, "I420"), (128, 96, "YUY2"), (64, 48, "NV12")] {
             let info = format!("video/x-raw,format={format},width={width},height={height},framerate=30/1");
             let caps: gst::Caps = info.parse().unwrap();

@@ -69,6 +69,8 @@ pub struct Setup {
     pub plan: Option<SnapshotPlan>,
     /// The newest raw picture.
     pub pictures: PictureSlot,
+    /// The element that brings pictures to the processor's memory, where they lie elsewhere.
+    pub carrier: Option<String>,
     /// Stores one.
     pub keep: Keep,
     /// The clocks.
@@ -106,7 +108,8 @@ pub fn start(setup: Setup) -> (Handle, Vec<JoinHandle<Option<()>>>) {
     // One in the queue besides the one being written; a slow disk skips snapshots, it does not save them up.
     let (keeps, kept) = mpsc::sync_channel(1);
     let keep = setup.keep;
-    let maker = Maker { pictures: setup.pictures, clock: setup.clock, jpeg: None, newest: None };
+    let maker =
+        Maker { pictures: setup.pictures, carrier: setup.carrier, clock: setup.clock, jpeg: None, newest: None };
     let actor = Actor { maker, report: report.clone(), every, keeps, shutdown: setup.shutdown };
     let threads = vec![
         task::thread("snapshot-write", move || write(&kept, keep, &report)),
@@ -184,6 +187,7 @@ impl Actor {
 
 struct Maker {
     pictures: PictureSlot,
+    carrier: Option<String>,
     clock: Arc<dyn Clock>,
     jpeg: Option<jpeg::Encoder>,
     newest: Option<Snapshot>,
@@ -208,7 +212,7 @@ impl Maker {
     fn encode(&mut self, sample: &gst::Sample) -> Result<Bytes, jpeg::Error> {
         let mut encoder = match self.jpeg.take() {
             Some(encoder) => encoder,
-            None => jpeg::Encoder::new()?,
+            None => jpeg::Encoder::new(self.carrier.as_deref())?,
         };
         let jpeg = encoder.encode(sample)?;
         // Kept only after success: one that failed is made anew.
