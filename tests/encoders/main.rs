@@ -3,8 +3,10 @@
 // All of it is test code; clippy knows that only of functions marked as tests.
 #![allow(clippy::unwrap_used)]
 
+mod boards;
 mod rebuild;
 mod rig;
+mod running;
 mod stand_in;
 
 use gst::glib::prelude::StaticType;

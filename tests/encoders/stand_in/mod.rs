@@ -1,4 +1,4 @@
-//! Stand-ins for vendor encoders, made from the project's fact sheet of their source code, not captured from hardware.
+//! Stand-ins for vendors' encoders and cameras, made from the project's fact sheet of their source code, not captured from hardware.
 //!
 //! Each is a bin around x264enc under the vendor's element name, with the vendor's names, types and defaults of
 //! properties, its caps, and its way to make a keyframe: where the real one ignores GstForceKeyUnit, so does this one.
@@ -7,13 +7,16 @@
 // The macros that define a GObject class expand to unsafe code.
 #![allow(unsafe_code)]
 
+pub(crate) mod camera;
 pub(crate) mod memory;
 pub(crate) mod nvidia;
 pub(crate) mod v4l2;
 pub(crate) mod va;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
@@ -30,18 +33,69 @@ pub(crate) fn told() -> Vec<String> {
 
 /// Registers a stand-in under a vendor's name for as long as the guard lives.
 pub(crate) fn register(name: &str, class: glib::Type) -> MutexGuard<'static, ()> {
+    register_all(&[(name, class)])
+}
+
+/// The same for several.
+pub(crate) fn register_all(classes: &[(&str, glib::Type)]) -> MutexGuard<'static, ()> {
     windhover::gst::init().unwrap();
     // A test that failed may have left it poisoned; the next one registers its own class.
     let turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    gst::Element::register(None, name, gst::Rank::NONE, class).unwrap();
-    gst::Element::register(None, "nvvidconv", gst::Rank::NONE, memory::Converter::static_type()).unwrap();
+    let converters = ["nvvidconv", "nvvideoconvert"].map(|name| (name, memory::Converter::static_type()));
+    for (name, class) in classes.iter().chain(&converters) {
+        gst::Element::register(None, name, gst::Rank::NONE, *class).unwrap();
+    }
+    camera::die(&[]);
     told();
     turn
 }
 
-/// What every stand-in holds: the values that were set, as text, and the encoder that does the work.
+/// The encoders stand still for as long as this lives.
+pub(crate) struct Stuck;
+
+static STUCK: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn stuck() -> Stuck {
+    STUCK.store(true, Ordering::SeqCst);
+    Stuck
+}
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        STUCK.store(false, Ordering::SeqCst);
+    }
+}
+
+/// The values that were set, as text.
+#[derive(Default)]
+pub(crate) struct Values(Mutex<BTreeMap<String, String>>);
+
+impl Values {
+    pub(crate) fn store(&self, value: &glib::Value, spec: &glib::ParamSpec) {
+        let text = match (value.get::<gst::Structure>(), value.get::<String>()) {
+            (Ok(controls), _) => controls.to_string(),
+            (_, Ok(text)) => text,
+            _ => value.serialize().expect("every type of property here has a text").to_string(),
+        };
+        SETTINGS.lock().unwrap().push(format!("{}={text}", spec.name()));
+        self.0.lock().unwrap().insert(spec.name().into(), text);
+    }
+
+    pub(crate) fn load(&self, spec: &glib::ParamSpec) -> glib::Value {
+        match self.text(spec.name()) {
+            Some(text) => glib::Value::deserialize_with_pspec(&text, spec).expect("it was written from such a value"),
+            None => spec.default_value().clone(),
+        }
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.0.lock().unwrap().get(name).cloned()
+    }
+}
+
+/// What every encoder holds: the values that were set, and the encoder that does the work.
 pub(crate) struct Core {
-    values: Mutex<BTreeMap<String, String>>,
+    pub(crate) values: Values,
     pub(crate) encoder: gst::Element,
 }
 
@@ -50,27 +104,11 @@ impl Default for Core {
         let encoder = gst::ElementFactory::make("x264enc").build().unwrap();
         encoder.set_property_from_str("tune", "zerolatency");
         encoder.set_property_from_str("speed-preset", "ultrafast");
-        Self { values: Mutex::default(), encoder }
+        Self { values: Values::default(), encoder }
     }
 }
 
 impl Core {
-    pub(crate) fn store(&self, value: &glib::Value, spec: &glib::ParamSpec) {
-        let text = match value.get::<gst::Structure>() {
-            Ok(controls) => controls.to_string(),
-            Err(_) => value.serialize().expect("every type of property here has a text").to_string(),
-        };
-        SETTINGS.lock().unwrap().push(format!("{}={text}", spec.name()));
-        self.values.lock().unwrap().insert(spec.name().into(), text);
-    }
-
-    pub(crate) fn load(&self, spec: &glib::ParamSpec) -> glib::Value {
-        match self.values.lock().unwrap().get(spec.name()) {
-            Some(text) => glib::Value::deserialize_with_pspec(text, spec).expect("it was written from such a value"),
-            None => spec.default_value().clone(),
-        }
-    }
-
     /// Makes the next picture a keyframe.
     pub(crate) fn keyframe(&self) {
         let event = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
@@ -92,6 +130,12 @@ impl Core {
         gst::Element::link_many(elements).unwrap();
         let sink = gst::GhostPad::with_target(&takes.static_pad("sink").unwrap()).unwrap();
         let src = gst::GhostPad::with_target(&gives.static_pad("src").unwrap()).unwrap();
+        sink.add_probe(gst::PadProbeType::BUFFER, |_, _| {
+            while STUCK.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            gst::PadProbeReturn::Ok
+        });
         if deaf {
             src.add_probe(gst::PadProbeType::EVENT_UPSTREAM, |_, probe| {
                 let forces = probe.event().is_some_and(|event| gst_video::ForceKeyUnitEvent::is(event));
@@ -138,13 +182,13 @@ macro_rules! stand_in {
                 }
 
                 fn set_property(&self, _: usize, value: &glib::Value, spec: &glib::ParamSpec) {
-                    self.0.store(value, spec);
+                    self.0.values.store(value, spec);
                     let effect: fn(&crate::stand_in::Core, &str, &glib::Value) = $effect;
                     effect(&self.0, spec.name(), value);
                 }
 
                 fn property(&self, _: usize, spec: &glib::ParamSpec) -> glib::Value {
-                    self.0.load(spec)
+                    self.0.values.load(spec)
                 }
             }
 
