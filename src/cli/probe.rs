@@ -107,3 +107,40 @@ fn camera_lines(camera: &Camera) -> Vec<String> {
     });
     std::iter::once(head).chain(links).chain(modes).chain(controls).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::csi::CameraStack;
+    use crate::media::format::{FrameRate, PixelFormat, Size};
+    use crate::plan::inventory::Mode;
+
+    #[test]
+    fn sensors_are_listed_with_what_opens_them() {
+        let mode = |size, rates: &[u32]| Mode {
+            format: PixelFormat::NV12,
+            size,
+            range: None,
+            rates: rates.iter().map(|rate| FrameRate::whole(*rate)).collect(),
+        };
+        let mut inventory = Inventory {
+            csi: vec![CsiCamera {
+                stack: CameraStack::Argus,
+                number: 1,
+                name: "vi-output, imx477 10-001a".into(),
+                node: Some("/dev/video1".into()),
+                modes: vec![mode(Size::new(3840, 2160), &[30]), mode(Size::new(640, 480), &[])],
+            }],
+            ..Inventory::default()
+        };
+        let lines = |inventory: &Inventory| text(inventory).lines().skip(2).map(str::to_owned).collect::<Vec<_>>();
+        let head = "camera        csi sensor 1: vi-output, imx477 10-001a (argus, ";
+        let missing = format!("{head}but nvarguscamerasrc is not installed)");
+        let rest = ["  node        /dev/video1", "  mode        3840x2160 up to 30", "  mode        640x480"];
+        assert_eq!(lines(&inventory)[0], missing);
+        inventory.elements.push("nvarguscamerasrc".into());
+        let found = lines(&inventory);
+        assert_eq!(found[0], format!("{head}by nvarguscamerasrc)"));
+        assert_eq!(found[1..], rest);
+    }
+}

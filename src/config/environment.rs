@@ -110,7 +110,7 @@ impl One<'_> {
         let number = !text.is_empty() && text.len() <= 3 && text.bytes().all(|b| b.is_ascii_digit());
         let device = if number { format!("/dev/video{text}") } else { text.to_owned() };
         let (kind, key) = match text {
-            "auto" | "test" => (text, None),
+            "auto" | "test" | "csi" => (text, None),
             _ if device.starts_with("/dev/") => ("v4l2", Some("device")),
             _ if text.starts_with('/') => ("file", Some("path")),
             _ => {
@@ -120,7 +120,7 @@ impl One<'_> {
                     format!("\"{}\" is no source", text.chars().take(64).collect::<String>())
                 };
                 let advice =
-                    "use auto, test, a device such as /dev/video0 or its number, or the absolute path of a clip";
+                    "use auto, test, csi, a device such as /dev/video0 or its number, or the absolute path of a clip";
                 return self.problem("stream[0].source", message, advice);
             }
         };

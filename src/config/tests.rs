@@ -246,6 +246,7 @@ fn cameras_of_the_environment() {
     let table = [
         ("test", SourceKind::Test, None),
         ("auto", SourceKind::Auto, None),
+        ("csi", SourceKind::Csi, None),
         ("/dev/v4l/by-id/usb-cam", SourceKind::V4l2, Some("/dev/v4l/by-id/usb-cam")),
         ("/clips/a.mp4", SourceKind::File, None),
     ];

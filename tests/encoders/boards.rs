@@ -101,6 +101,12 @@ fn size_of(jpeg: &[u8]) -> (u16, u16) {
 const TUNED: &str = "[[stream]]\nsize = \"1280x720\"\nflip = \"rotate-90\"\n[stream.source]\nkind = \"csi\"\n\
                      exposure = \"EXPOSURE\"\ngain = 2\nwhite_balance = \"cloudy\"\n";
 
+/// Those of `want` that no element was told.
+fn not_told(want: &[&'static str]) -> Vec<&'static str> {
+    let told = told();
+    want.iter().copied().filter(|one| !told.iter().any(|told| told == one)).collect()
+}
+
 #[test]
 fn argus_is_told_what_is_configured_and_the_picture_is_turned_in_its_memory() {
     let _turn = register_all(&jetson());
@@ -119,8 +125,7 @@ fn argus_is_told_what_is_configured_and_the_picture_is_turned_in_its_memory() {
         "ee-mode=EdgeEnhancement_HighQuality",
         "flip-method=clockwise",
     ];
-    let told = told();
-    assert_eq!(told.iter().filter(|one| want.contains(&one.as_str())).collect::<Vec<_>>(), want);
+    assert_eq!(not_told(&want), [""; 0]);
     let newest = running.until("a picture", || running.pictures.newest());
     let caps = newest.sample.caps().unwrap();
     assert!(caps.features(0).unwrap().contains("memory:NVMM"), "{caps}");
@@ -144,7 +149,7 @@ fn libcamera_is_told_what_is_configured() {
         "awb-enable=true",
         "awb-mode=cloudy",
     ];
-    assert_eq!(told().iter().filter(|one| !one.starts_with("flip")).collect::<Vec<_>>(), want);
+    assert_eq!(not_told(&want), [""; 0]);
     running.end();
 }
 
