@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::redact;
+
 /// The name of a stream: in its RTSP path, its directory and its URLs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -22,7 +24,7 @@ impl StreamId {
         if text.len() <= 32 && starts && text.chars().all(good) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(BadId(text.chars().take(64).collect()))
+            Err(BadId(redact::short(text)))
         }
     }
 

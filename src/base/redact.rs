@@ -9,7 +9,10 @@ pub fn urls(text: &str) -> String {
         out.push_str(head);
         // User info ends at the last '@' before the path, query, fragment or white space.
         let authority = tail.find(|c: char| matches!(c, '/' | '?' | '#' | '"') || c.is_whitespace());
-        let (authority, after) = tail.split_at(authority.unwrap_or(tail.len()));
+        let end = authority.unwrap_or(tail.len());
+        // In "http://rtsp://user@host" the second URL begins where the first authority ends.
+        let nested = tail[..end].ends_with(':') && tail[end..].starts_with("//");
+        let (authority, after) = tail.split_at(if nested { end - 1 } else { end });
         match authority.rsplit_once('@') {
             Some((_, host)) => {
                 out.push_str("***@");
@@ -23,9 +26,22 @@ pub fn urls(text: &str) -> String {
     out
 }
 
+/// What an error repeats of a value that is wrong: 64 characters, without credentials. These go first, because cut in
+/// the middle they would not be known as such.
+pub fn short(text: &str) -> String {
+    urls(text).chars().take(64).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::urls;
+    use super::{short, urls};
+
+    #[test]
+    fn a_password_that_is_cut_is_not_repeated() {
+        let url = format!("rtsp://pilot:{}@camera/1", "s3cret".repeat(12));
+        assert_eq!(short(&url), "rtsp://***@camera/1");
+        assert_eq!(short(&"ä".repeat(65)), "ä".repeat(64));
+    }
 
     #[test]
     fn credentials_go_and_everything_else_stays() {
@@ -33,6 +49,8 @@ mod tests {
             ("rtsp://u:p@cam/1", "rtsp://***@cam/1"),
             ("a rtsp://u:p@w@cam b http://h/x@y", "a rtsp://***@cam b http://h/x@y"),
             ("rtsp://u:p@cam?x=a@b", "rtsp://***@cam?x=a@b"),
+            ("http://rtsp://u:p@cam", "http://rtsp://***@cam"),
+            ("a://b:c@d://u:p@cam", "a://***@d://***@cam"),
             ("/dev/video0", "/dev/video0"),
             ("rtsp://cam:554/a", "rtsp://cam:554/a"),
         ];

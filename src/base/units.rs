@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::redact;
+
 /// Why a text is no quantity of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{text}\" is no {what}: write it like {example}")]
@@ -17,7 +19,7 @@ pub struct BadUnit {
 
 impl BadUnit {
     fn new(text: &str, what: &'static str, example: &'static str) -> Self {
-        Self { text: text.chars().take(64).collect(), what, example }
+        Self { text: redact::short(text), what, example }
     }
 }
 

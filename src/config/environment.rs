@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::base::redact;
+
 use super::problem::{Place, Problem, Problems};
 use super::reader::{From, Origins, Reader, nearest};
 use super::schema::Settings;
@@ -117,7 +119,7 @@ impl One<'_> {
                 let message = if text.contains("://") {
                     "network cameras come with a later version of Windhover".to_owned()
                 } else {
-                    format!("\"{}\" is no source", text.chars().take(64).collect::<String>())
+                    format!("\"{}\" is no source", redact::short(text))
                 };
                 let advice =
                     "use auto, test, csi, a device such as /dev/video0 or its number, or the absolute path of a clip";
@@ -143,7 +145,7 @@ impl One<'_> {
             (Some(width), "VIDEO_WIDTH") => size.width = width,
             (Some(height), _) => size.height = height,
             (None, _) => {
-                let text: String = text.chars().take(64).collect();
+                let text = redact::short(text);
                 return self.problem("stream[0].size", format!("\"{text}\" is no even number from 16 to 8192"), "");
             }
         }

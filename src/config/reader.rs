@@ -7,6 +7,8 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::base::redact;
+
 use super::foreign;
 use super::problem::{Place, Problem, Problems};
 use super::schema::Settings;
@@ -209,7 +211,7 @@ impl<'a> Reader<'a> {
 /// A value in words for an error: its kind, and the value itself where it is short.
 pub(crate) fn describe(value: &DeValue<'_>) -> String {
     match value {
-        DeValue::String(s) => format!("the text \"{}\"", s.chars().take(64).collect::<String>()),
+        DeValue::String(s) => format!("the text \"{}\"", redact::short(s)),
         DeValue::Integer(n) => format!("the number {}", n.as_str()),
         DeValue::Float(n) => format!("the number {}", n.as_str()),
         DeValue::Boolean(b) => format!("{b}"),

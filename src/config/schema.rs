@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::base::id::StreamId;
+use crate::base::redact;
 use crate::base::units::{Bitrate, ByteSize, Span};
 use crate::media::codec::Codec;
 use crate::media::csi::CameraStack;
@@ -243,7 +244,7 @@ impl super::value::Setting for BoardName {
     fn from_text(text: &str) -> Result<Self, String> {
         Ok(match text {
             "auto" => Self::Auto,
-            _ => Self::Named(text.chars().take(64).collect()),
+            _ => Self::Named(redact::short(text)),
         })
     }
 }
@@ -293,10 +294,7 @@ impl super::value::Setting for Device {
         match text {
             "auto" => Ok(Self::Auto),
             _ if text.starts_with("/dev/") => Ok(Self::Path(text.into())),
-            _ => Err(format!(
-                "\"{}\" is no device: write \"auto\" or a path below /dev",
-                text.chars().take(64).collect::<String>()
-            )),
+            _ => Err(format!("\"{}\" is no device: write \"auto\" or a path below /dev", redact::short(text))),
         }
     }
 }

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::base::id::StreamId;
+use crate::base::redact;
 use crate::base::units::{Bitrate, ByteSize, Span};
 use crate::media::codec::Codec;
 use crate::media::format::{Flip, FrameRate, Size};
@@ -161,7 +162,7 @@ impl Setting for SocketAddr {
     const FORM: &'static str = "an address and port such as \"[::]:8554\"";
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| {
-            let text: String = text.chars().take(64).collect();
+            let text = redact::short(text);
             format!(
                 "\"{text}\" is no address and port: write \"[::]:8554\" for all addresses, \"127.0.0.1:8554\" for this \
                  machine only; host names are not looked up"
@@ -177,7 +178,7 @@ impl Setting for PathBuf {
         if text.starts_with('/') && text.len() <= 4096 && !text.contains('\0') {
             Ok(text.into())
         } else {
-            let text: String = text.chars().take(64).collect();
+            let text = redact::short(text);
             Err(format!("\"{text}\" is no absolute path: begin it with /"))
         }
     }
@@ -224,7 +225,7 @@ impl Setting for Clips {
 
 /// The answer to a word that is not in the list: the ones that are, or that it comes later.
 pub(crate) fn not_listed(text: &str, words: &[&str], later: &[&str]) -> String {
-    let text: String = text.chars().take(64).collect();
+    let text = redact::short(text);
     let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
     let known = quoted.join(", ");
     if later.contains(&text.as_str()) {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::redact;
+
 /// Why a text is no size or rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadFormat {
@@ -54,7 +56,7 @@ impl FromStr for Size {
     type Err = BadFormat;
 
     fn from_str(text: &str) -> Result<Self, BadFormat> {
-        let bad = || BadFormat::Size(text.chars().take(64).collect());
+        let bad = || BadFormat::Size(redact::short(text));
         let (w, h) = text.split_once('x').ok_or_else(bad)?;
         let side = |s: &str| s.parse::<u32>().ok().filter(|n| (16..=8192).contains(n) && n % 2 == 0);
         Ok(Self { width: side(w).ok_or_else(bad)?, height: side(h).ok_or_else(bad)? })
@@ -122,7 +124,7 @@ impl FromStr for FrameRate {
     type Err = BadFormat;
 
     fn from_str(text: &str) -> Result<Self, BadFormat> {
-        let bad = || BadFormat::Rate(text.chars().take(64).collect());
+        let bad = || BadFormat::Rate(redact::short(text));
         let (num, den) = text.split_once('/').unwrap_or((text, "1"));
         let part = |s: &str| s.parse::<u32>().map_err(|_| bad());
         Self::new(part(num)?, part(den)?).ok_or_else(bad)
