@@ -63,10 +63,12 @@ impl FromStr for Size {
     }
 }
 
+/// From a saved inventory, which holds what devices report: v4l2loopback has 2x1, and others have odd sides.
 impl TryFrom<String> for Size {
     type Error = BadFormat;
     fn try_from(text: String) -> Result<Self, BadFormat> {
-        text.parse()
+        let sides = text.split_once('x').and_then(|(w, h)| Some(Self::new(w.parse().ok()?, h.parse().ok()?)));
+        sides.ok_or_else(|| BadFormat::Size(redact::short(&text)))
     }
 }
 
@@ -223,6 +225,16 @@ mod tests {
         assert_eq!("1280x720".parse::<Size>().unwrap(), Size::new(1280, 720));
         for bad in ["1280", "1280x", "x720", "1281x720", "0x0", "99999x2", "1280X720", "-2x4"] {
             assert!(bad.parse::<Size>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_a_device_reports_survives_its_file() {
+        for size in [Size::new(2, 1), Size::new(641, 481), Size::new(u32::MAX, 0)] {
+            assert_eq!(Size::try_from(String::from(size)).unwrap(), size);
+        }
+        for bad in ["", "2", "2x", "ax1", "-1x2"] {
+            assert!(Size::try_from(bad.to_owned()).is_err(), "{bad}");
         }
     }
 
