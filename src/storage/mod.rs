@@ -11,7 +11,7 @@ mod error;
 mod keeper;
 pub mod layout;
 mod marker;
-mod mounts;
+pub mod mounts;
 pub mod mp4;
 pub mod recover;
 pub mod retention;

@@ -14,7 +14,7 @@ const UNIT_FOLDERS: [&str; 5] = [
 
 /// What the system says of its mount points.
 #[derive(Debug, Default)]
-pub(super) struct Mounts {
+pub struct Mounts {
     /// Mount points that are meant to be there.
     wanted: Vec<PathBuf>,
     /// Mount points that are there.
@@ -25,17 +25,22 @@ impl Mounts {
     /// Asks the running system. What cannot be read counts as empty.
     pub(super) fn read() -> Self {
         let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-        let mut wanted = fstab(&text("/etc/fstab"));
-        for folder in UNIT_FOLDERS {
-            let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.file_name());
-            wanted.extend(names.filter_map(|name| unit_mount_point(name.to_str()?)));
-        }
-        Self { wanted, present: mountinfo(&text("/proc/self/mountinfo")) }
+        let entries = UNIT_FOLDERS.iter().flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten());
+        let units: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        Self::of(&text("/etc/fstab"), units.iter().map(String::as_str), &text("/proc/self/mountinfo"))
+    }
+
+    /// From an fstab(5), the file names of systemd units, and a proc_pid_mountinfo(5). Lines and names of another form
+    /// are passed over.
+    pub fn of<'a>(fstab: &str, units: impl Iterator<Item = &'a str>, mountinfo: &str) -> Self {
+        let mut wanted = fstab_points(fstab);
+        wanted.extend(units.filter_map(unit_mount_point));
+        Self { wanted, present: mountinfo_points(mountinfo) }
     }
 
     /// The innermost mount point at or above `path` that is meant to be mounted and is not. `path` is absolute and
     /// has no links in it.
-    pub(super) fn missing_for(&self, path: &Path) -> Option<&Path> {
+    pub fn missing_for(&self, path: &Path) -> Option<&Path> {
         let above = self.wanted.iter().filter(|point| path.starts_with(point) && !self.present.contains(point));
         above.max_by_key(|point| point.components().count()).map(PathBuf::as_path)
     }
@@ -43,14 +48,14 @@ impl Mounts {
 
 /// Mount points in an fstab(5). Those with `noauto` count too: who puts the storage below one wants the disk that is
 /// mounted there by hand or on demand.
-fn fstab(text: &str) -> Vec<PathBuf> {
+fn fstab_points(text: &str) -> Vec<PathBuf> {
     let fields = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     let points = fields.filter_map(|line| line.split_ascii_whitespace().nth(1)).filter(|point| point.starts_with('/'));
     points.map(unescape_octal).collect()
 }
 
 /// Mount points in a proc_pid_mountinfo(5). An autofs is only the promise of a mount.
-fn mountinfo(text: &str) -> Vec<PathBuf> {
+fn mountinfo_points(text: &str) -> Vec<PathBuf> {
     let mut points = Vec::new();
     for line in text.lines() {
         let Some((before, after)) = line.split_once(" - ") else { continue };
@@ -113,7 +118,7 @@ mod tests {
         short line\n";
 
     fn missing(wanted: &str, present: &str, path: &str) -> Option<String> {
-        let mounts = Mounts { wanted: fstab(wanted), present: mountinfo(present) };
+        let mounts = Mounts::of(wanted, std::iter::empty(), present);
         mounts.missing_for(Path::new(path)).map(|p| p.to_str().unwrap().to_owned())
     }
 
