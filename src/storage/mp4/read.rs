@@ -3,12 +3,14 @@
 use std::io;
 use std::time::Duration;
 
+use bytes::Bytes;
 use mp4_atom::{Codec, Decode, Moof, Moov, Mvhd};
 
 use crate::storage::disk::DiskFile;
 
+use super::avc::configuration;
 use super::crc::crc32;
-use super::{CHECK, EPOCH_1904, MARK, Mark, RESERVE_LEN, Sample, TIMESCALE, Track};
+use super::{CHECK, MARK, Mark, RESERVE_LEN, Sample, TIMESCALE, Track};
 
 /// No moov or moof of ours is larger: 1 MiB describes 80,000 pictures in one fragment.
 const MAX_INDEX: u64 = 1 << 20;
@@ -16,6 +18,9 @@ const MAX_INDEX: u64 = 1 << 20;
 const SEARCH: u64 = 1 << 20;
 /// No picture of ours is larger: one in 0.35 s at 3 Gbit/s.
 const MAX_PICTURE: u32 = 128 << 20;
+
+/// 12,000 years. No segment of ours is so long, and with one more picture its times still fit.
+const LATEST: u64 = 1 << 55;
 
 /// What a file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +74,11 @@ impl Reader<'_> {
         let mut leftover =
             Leftover { track, mark: head.mark, reserve: head.reserve, end: moov_end, samples: Vec::new() };
         while let Some(fragment) = self.fragment(leftover.end)? {
-            let Some(last) = fragment.samples.last() else { break };
+            let (Some(first), Some(last)) = (fragment.samples.first(), fragment.samples.last()) else { break };
+            // Time goes on from fragment to fragment. One that lies before what is there already is none of this file.
+            if leftover.samples.last().is_some_and(|before| first.time < before.time) {
+                break;
+            }
             leftover.end = last.at + u64::from(last.bytes);
             leftover.samples.extend(fragment.samples);
             if !fragment.whole {
@@ -206,7 +215,7 @@ impl Reader<'_> {
         let Some((_, sums)) = sums.split_first().filter(|(first, _)| **first == crc32(&[&head])) else {
             return Ok(None);
         };
-        let samples = Moof::decode(&mut head.as_slice()).ok().and_then(|moof| samples_of(&moof, index));
+        let samples = Moof::decode(&mut head.as_slice()).ok().and_then(|moof| samples_of(&moof, index, data));
         let Some(mut samples) = samples.filter(|samples| samples.len() == sums.len()) else { return Ok(None) };
         let written = self.written(&samples, sums)?;
         let whole = written == samples.len();
@@ -278,31 +287,29 @@ fn read_mark(body: &[u8]) -> Option<Mark> {
 }
 
 fn track_of(moov: &Moov) -> Option<Track> {
-    debug_assert!(moov.mvhd.creation_time >= EPOCH_1904);
     let codec = moov.trak.first()?.mdia.minf.stbl.stsd.codecs.first()?;
     let Codec::Avc1(avc1) = codec else { return None };
-    let set = |sets: &[Vec<u8>]| sets.first().map(|set| set.clone().into());
-    Some(Track {
-        width: avc1.visual.width,
-        height: avc1.visual.height,
-        sps: set(&avc1.avcc.sequence_parameter_sets)?,
-        pps: set(&avc1.avcc.picture_parameter_sets)?,
-        period: TIMESCALE / 30,
-    })
+    let set = |sets: &[Vec<u8>]| sets.first().map(|set| Bytes::from(set.clone()));
+    let sps = set(&avc1.avcc.sequence_parameter_sets)?;
+    let pps = set(&avc1.avcc.picture_parameter_sets)?;
+    // What cannot be written again was not written by us, and would fail at every start.
+    configuration(&sps, &pps).ok()?;
+    Some(Track { width: avc1.visual.width, height: avc1.visual.height, sps, pps, period: TIMESCALE / 30 })
 }
 
-fn samples_of(moof: &Moof, at: u64) -> Option<Vec<Sample>> {
+/// The pictures that a moof at `at` describes; they begin at `data`, right behind the header of the mdat.
+fn samples_of(moof: &Moof, at: u64, data: u64) -> Option<Vec<Sample>> {
     let traf = moof.traf.first()?;
     let trun = traf.trun.first()?;
     let others = traf.tfhd.default_sample_flags;
-    let mut position = at + u64::try_from(trun.data_offset?).ok()?;
+    let mut position = Some(at + u64::try_from(trun.data_offset?).ok()?).filter(|position| *position == data)?;
     let mut time = traf.tfdt.as_ref()?.base_media_decode_time;
     let mut samples = Vec::with_capacity(trun.samples.len());
     for entry in &trun.samples {
         let (bytes, duration) = (entry.size?, entry.duration?);
         samples.push(Sample { at: position, bytes, time, keyframe: entry.flags.or(others)? & 0x0001_0000 == 0 });
         position += u64::from(bytes);
-        time += u64::from(duration);
+        time = time.checked_add(u64::from(duration)).filter(|time| *time <= LATEST)?;
     }
     Some(samples)
 }
