@@ -1,5 +1,6 @@
 //! The repository's own rules, as tests. Each rule is a function over text, so that a planted fault proves it sees.
 
+mod crates;
 mod floors;
 mod lexer;
 mod names;
