@@ -11,11 +11,12 @@ use crate::base::clock::SystemClock;
 use crate::base::error::Chain;
 use crate::base::log;
 use crate::config::Config;
+use crate::gst;
 use crate::plan::{self, Plan};
 use crate::probe::Depth;
 use crate::supervise::systemd::Systemd;
 
-use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, resolve, say};
+use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, environment, resolve, say};
 
 /// Run the daemon: camera in, RTSP, recordings and snapshots out.
 ///
@@ -48,6 +49,9 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
             prepare_home(&config);
             announce(&resolution.plan);
             app::run(app::Setup { plan: resolution.plan, clock: Arc::new(SystemClock), systemd })?;
+            if environment().contains_key("GST_TRACERS") {
+                gst::end();
+            }
             return Ok(ExitCode::SUCCESS);
         }
     }

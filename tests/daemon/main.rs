@@ -6,6 +6,7 @@ mod support;
 mod abuse;
 mod clients;
 mod crowds;
+mod leaks;
 mod refusals;
 mod slate;
 mod storage;

@@ -50,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) more: String,
     /// Start as on a new machine: no GStreamer registry, no results of encoder tests.
     pub(crate) cold: bool,
+    /// Further variables.
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 impl Default for Setup {
@@ -67,6 +69,7 @@ impl Default for Setup {
             stream_keys: String::new(),
             more: String::new(),
             cold: false,
+            environment: Vec::new(),
         }
     }
 }
@@ -153,7 +156,7 @@ impl Daemon {
         std::fs::write(&config, setup.config(folder.path(), ports)).expect("the temporary folder can be written");
         let log = Arc::new(Mutex::new(String::new()));
         let started = now();
-        let child = launch(folder.path(), &config, setup.cold, &log);
+        let child = launch(folder.path(), &config, setup.cold, &setup.environment, &log);
         let storage = setup.storage.clone().unwrap_or_else(|| folder.path().join("video"));
         Self { child, folder, ports, config, log, storage, started }
     }
@@ -162,7 +165,7 @@ impl Daemon {
     pub(crate) fn restart(&mut self) {
         assert!(self.ended().is_some(), "it still runs");
         self.started = now();
-        self.child = launch(self.folder.path(), &self.config, false, &self.log);
+        self.child = launch(self.folder.path(), &self.config, false, &[], &self.log);
     }
 
     /// How it ended, if it did.
@@ -304,12 +307,15 @@ impl Drop for Daemon {
     }
 }
 
-fn launch(folder: &Path, config: &Path, cold: bool, log: &Arc<Mutex<String>>) -> Child {
+/// Further variables of a process.
+type Variables = [(&'static str, String)];
+
+fn launch(folder: &Path, config: &Path, cold: bool, more: &Variables, log: &Arc<Mutex<String>>) -> Child {
     let mut command = command(folder, &["run", "--config"]);
     if cold {
         command.env("GST_REGISTRY", folder.join("registry.bin")).env("XDG_STATE_HOME", folder.join("state"));
     }
-    command.arg(config).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.envs(more.iter().cloned()).arg(config).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("cargo built the daemon");
     collect(child.stdout.take().expect("piped"), log);
     collect(child.stderr.take().expect("piped"), log);

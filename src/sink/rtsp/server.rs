@@ -1,5 +1,7 @@
 //! The server itself: its port, its viewers and their limits, on the thread of the main loop.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -27,6 +29,9 @@ const BACKLOG: i32 = 128;
 const SPARE_CONNECTIONS: u32 = 64;
 /// How often sessions are collected, slow viewers are looked for and the state is reported.
 const TICK: Duration = Duration::from_millis(500);
+
+/// What runs on the main context. Each holds the server, and the context holds each until it is removed.
+type Sources = Rc<RefCell<Vec<glib::SourceId>>>;
 
 pub(super) struct Server {
     plan: RtspPlan,
@@ -117,23 +122,26 @@ impl Server {
             return;
         };
         self.admit_viewers();
-        self.collect_sessions();
-        self.listen(shutdown.clone());
+        let sources = Sources::default();
+        self.collect_sessions(&sources);
+        self.listen(shutdown.clone(), &sources);
         // A stop that came before the loop ran would be missed by `quit`.
         if shutdown.asked().is_none() {
             main_loop.run();
         }
         self.server.client_filter(Some(&mut |_, _| gst_rtsp_server::RTSPFilterResult::Remove));
+        sources.take().into_iter().for_each(glib::SourceId::remove);
         self.report.set(Condition::Stopped, "");
     }
 
     /// Opens the port, and tries again for as long as another program holds it.
-    fn listen(&self, shutdown: Shutdown) {
+    fn listen(&self, shutdown: Shutdown, sources: &Sources) {
         let (server, report, listening) = (self.server.clone(), self.report.clone(), self.listening.clone());
-        let address = self.plan.listen;
+        let (address, sources) = (self.plan.listen, sources.clone());
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         let mut attempt = move || match server.attach(None) {
-            Ok(_) => {
+            Ok(source) => {
+                sources.borrow_mut().push(source);
                 let port = u16::try_from(server.bound_port()).unwrap_or(address.port());
                 listening.set(Some(port));
                 report.gauge("port", port.into());
@@ -172,10 +180,10 @@ impl Server {
         self.server.connect_client_connected(move |_, client| guard.receive(client));
     }
 
-    fn collect_sessions(&self) {
+    fn collect_sessions(&self, sources: &Sources) {
         let (server, viewers, connections) = (self.server.clone(), self.viewers.clone(), self.connections.clone());
         let (report, clock) = (self.report.clone(), self.clock.clone());
-        glib::timeout_add_local(TICK, move || {
+        let source = glib::timeout_add_local(TICK, move || {
             if let Some(pool) = server.session_pool() {
                 pool.cleanup();
             }
@@ -188,6 +196,7 @@ impl Server {
             report.gauge("connections", connections.count() as u64);
             glib::ControlFlow::Continue
         });
+        sources.borrow_mut().push(source);
     }
 }
 
