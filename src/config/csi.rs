@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use toml::de::DeValue;
 
+use crate::base::redact;
 use crate::base::units::Span;
 use crate::media::csi::CameraStack;
 
@@ -60,7 +61,9 @@ impl Setting for Exposure {
     const FORM: &'static str = "an exposure time such as \"4ms\", or bounds such as \"100us to 8ms\"";
     fn from_text(text: &str) -> Result<Self, String> {
         let within = (Span::from_micros(1), Span::from_millis(1000));
-        Self::parse(text, within, |one| one.parse().map_err(|_| format!("\"{}\" is not {}", short(text), Self::FORM)))
+        Self::parse(text, within, |one| {
+            one.parse().map_err(|_| format!("\"{}\" is not {}", redact::short(text), Self::FORM))
+        })
     }
 }
 
@@ -72,7 +75,7 @@ impl Setting for Gain {
     fn from_text(text: &str) -> Result<Self, String> {
         let number = |one: &str| one.parse::<f64>().ok().filter(|n| n.is_finite());
         Self::parse(text, (1.0, 256.0), |one| {
-            number(one).ok_or_else(|| format!("\"{}\" is not {}", short(text), Self::FORM))
+            number(one).ok_or_else(|| format!("\"{}\" is not {}", redact::short(text), Self::FORM))
         })
     }
 
@@ -86,10 +89,6 @@ impl Setting for Gain {
     }
 }
 
-fn short(text: &str) -> String {
-    text.chars().take(64).collect()
-}
-
 /// The name of a camera, or a part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CameraName(pub String);
@@ -98,7 +97,11 @@ impl Setting for CameraName {
     const FORM: &'static str = "the name of a camera or a part of it, such as \"imx708\"";
     fn from_text(text: &str) -> Result<Self, String> {
         let fine = !text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control);
-        if fine { Ok(Self(text.into())) } else { Err(format!("\"{}\" is no name: write {}", short(text), Self::FORM)) }
+        if fine {
+            Ok(Self(text.into()))
+        } else {
+            Err(format!("\"{}\" is no name: write {}", redact::short(text), Self::FORM))
+        }
     }
 }
 
