@@ -1,67 +1,15 @@
 //! Clients that do what no player does: each was once the end of the daemon, or of its memory.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::support::daemon::{Daemon, Setup};
 use crate::support::rtsp::Transport;
 use crate::support::wait::{now, wait_until};
+use crate::support::wire::{TCP, UDP, Wire};
 
 const SOON: Duration = Duration::from_secs(10);
-
-/// One RTSP connection, spoken by hand.
-struct Wire {
-    stream: BufReader<TcpStream>,
-    url: String,
-    sequence: u32,
-    session: Option<String>,
-}
-
-impl Wire {
-    fn connect(daemon: &Daemon) -> Self {
-        let stream = TcpStream::connect(daemon.rtsp()).expect("the daemon listens");
-        stream.set_read_timeout(Some(SOON)).expect("a socket takes a time limit");
-        Self { stream: BufReader::new(stream), url: daemon.url(), sequence: 0, session: None }
-    }
-
-    /// Sends a request and returns the status code of its answer; interleaved packets before it are passed over.
-    fn ask(&mut self, method: &str, below: &str, headers: &str) -> u32 {
-        self.sequence += 1;
-        let session = self.session.as_ref().map_or(String::new(), |id| format!("Session: {id}\r\n"));
-        let (url, sequence) = (&self.url, self.sequence);
-        let text = format!("{method} {url}{below} RTSP/1.0\r\nCSeq: {sequence}\r\n{session}{headers}\r\n");
-        self.stream.get_mut().write_all(text.as_bytes()).expect("the daemon reads");
-        self.answer()
-    }
-
-    fn answer(&mut self) -> u32 {
-        while self.stream.fill_buf().expect("the daemon answers").first() == Some(&b'$') {
-            let mut head = [0; 4];
-            self.stream.read_exact(&mut head).expect("a packet's head");
-            let mut packet = vec![0; usize::from(u16::from_be_bytes([head[2], head[3]]))];
-            self.stream.read_exact(&mut packet).expect("a packet");
-        }
-        let (mut status, mut length) = (None, 0);
-        loop {
-            let mut line = String::new();
-            self.stream.read_line(&mut line).expect("a header line");
-            let line = line.trim_end();
-            match line.split_once(": ") {
-                _ if line.is_empty() => break,
-                _ if status.is_none() => status = line.split(' ').nth(1).and_then(|code| code.parse().ok()),
-                Some(("Session", id)) => self.session = Some(id.split(';').next().expect("one part").into()),
-                Some(("Content-Length", n)) => length = n.parse().expect("a number"),
-                _ => {}
-            }
-        }
-        self.stream.read_exact(&mut vec![0; length]).expect("the body");
-        status.expect("a status line")
-    }
-}
-
-const TCP: &str = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n";
-const UDP: &str = "Transport: RTP/AVP;unicast;client_port=50000-50001\r\n";
 
 #[test]
 fn a_transport_is_not_exchanged_under_a_playing_stream() {

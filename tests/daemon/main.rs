@@ -6,6 +6,8 @@ mod support;
 mod abuse;
 mod clients;
 mod crowds;
+mod floods;
+mod forgeries;
 mod leaks;
 mod refusals;
 mod slate;

@@ -1,7 +1,7 @@
 //! The real daemon as a child process: its own folder, configuration and ports, and an end that cannot be forgotten.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -44,6 +44,8 @@ pub(crate) struct Setup {
     pub(crate) max_viewers: u32,
     /// `[storage] path`, if not in the daemon's own folder.
     pub(crate) storage: Option<PathBuf>,
+    /// Where both servers listen.
+    pub(crate) host: IpAddr,
     /// More lines for the stream, before its tables.
     pub(crate) stream_keys: String,
     /// More tables behind the first stream's, such as further streams.
@@ -66,6 +68,7 @@ impl Default for Setup {
             snapshot: true,
             max_viewers: 256,
             storage: None,
+            host: Ipv4Addr::LOCALHOST.into(),
             stream_keys: String::new(),
             more: String::new(),
             cold: false,
@@ -84,13 +87,13 @@ impl Setup {
         let storage = self.storage.clone().unwrap_or_else(|| folder.join("video"));
         format!(
             "[storage]\npath = {storage:?}\nkeep_free = \"64 MiB\"\nmin_keep = \"10s\"\n\
-             [rtsp]\nlisten = \"127.0.0.1:{}\"\n[http]\nlisten = \"127.0.0.1:{}\"\n\
+             [rtsp]\nlisten = \"{}\"\n[http]\nlisten = \"{}\"\n\
              [limits]\nmax_viewers = {}\n\
              [[stream]]\nid = \"live\"\nsource = {}\nsize = \"{}\"\nfps = {}\n{}\n\
              [stream.encode]\nbitrate = \"{}\"\nkeyframe_every = \"{}\"\n\
              [stream.record]\nenabled = {}\n[stream.snapshot]\nenabled = {}\n{}",
-            ports.rtsp,
-            ports.http,
+            SocketAddr::new(self.host, ports.rtsp),
+            SocketAddr::new(self.host, ports.http),
             self.max_viewers,
             self.source,
             self.size,
@@ -123,6 +126,7 @@ fn free_ports() -> Ports {
 pub(crate) struct Daemon {
     child: Child,
     folder: Arc<tempfile::TempDir>,
+    host: IpAddr,
     ports: Ports,
     config: PathBuf,
     log: Arc<Mutex<String>>,
@@ -158,7 +162,7 @@ impl Daemon {
         let started = now();
         let child = launch(folder.path(), &config, setup.cold, &setup.environment, &log);
         let storage = setup.storage.clone().unwrap_or_else(|| folder.path().join("video"));
-        Self { child, folder, ports, config, log, storage, started }
+        Self { child, folder, host: setup.host, ports, config, log, storage, started }
     }
 
     /// Starts it again after its end: the same configuration, folder and ports, one log.
@@ -200,12 +204,12 @@ impl Daemon {
 
     /// Its RTSP port.
     pub(crate) fn rtsp(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.ports.rtsp).into()
+        (self.host, self.ports.rtsp).into()
     }
 
     /// Its HTTP port.
     pub(crate) fn http(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.ports.http).into()
+        (self.host, self.ports.http).into()
     }
 
     /// The URL that a person would open.

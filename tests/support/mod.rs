@@ -14,3 +14,5 @@ pub(crate) mod rtp;
 pub(crate) mod rtsp;
 pub(crate) mod soak;
 pub(crate) mod wait;
+pub(crate) mod wire;
+pub(crate) mod witness;

@@ -4,7 +4,7 @@
 //! UDP, counts them and throws them away.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -228,7 +228,7 @@ impl Viewer {
         self.url = if control.contains("://") { control.to_owned() } else { format!("{base}{control}") };
         let transport = match self.transport {
             Transport::Tcp => "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n".to_owned(),
-            Transport::Udp => match udp_pair() {
+            Transport::Udp => match self.stream.local_addr().ok().and_then(|own| udp_pair(own.ip())) {
                 Some((pair, port)) => {
                     self.udp = Some(pair);
                     format!("Transport: RTP/AVP;unicast;client_port={port}-{}\r\n", port + 1)
@@ -259,12 +259,12 @@ impl Viewer {
     }
 }
 
-/// Two UDP sockets on ports that follow each other, as RTP and RTCP want them.
-fn udp_pair() -> Option<([UdpSocket; 2], u16)> {
+/// Two UDP sockets of this address on ports that follow each other, as RTP and RTCP want them.
+fn udp_pair(own: IpAddr) -> Option<([UdpSocket; 2], u16)> {
     (0..100).find_map(|_| {
-        let first = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+        let first = UdpSocket::bind((own, 0)).ok()?;
         let port = first.local_addr().ok()?.port();
-        let second = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port.checked_add(1)?)).ok()?;
+        let second = UdpSocket::bind((own, port.checked_add(1)?)).ok()?;
         first.set_nonblocking(true).and_then(|()| second.set_nonblocking(true)).ok()?;
         (port % 2 == 0).then_some(([first, second], port))
     })

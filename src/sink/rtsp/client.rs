@@ -8,8 +8,8 @@ use gst::prelude::*;
 use gst_rtsp_server::prelude::*;
 use gst_rtsp_server::subclass::prelude::*;
 
-/// The largest body of a request.
-const MAX_BODY_BYTES: u32 = 64 << 10;
+/// The largest body of a request: parameters, of which we have none.
+const MAX_BODY_BYTES: u32 = 4 << 10;
 
 mod imp {
     use super::*;

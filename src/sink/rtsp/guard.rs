@@ -1,17 +1,21 @@
 //! The answers to a client that depend on us: 503 while a stream has no frames yet, 453 when there are too many viewers,
-//! 455 for a transport that is to be exchanged while it plays, and a keyframe for everyone who begins to play.
+//! 454 for somebody else's session, 455 for a transport that is to be exchanged while it plays, 461 for one that names
+//! no ports, and a keyframe for everyone who begins to play.
 
 use std::sync::Arc;
 
 use gst::prelude::*;
-use gst_rtsp::RTSPStatusCode as Code;
+use gst_rtsp::{RTSPHeaderField, RTSPMethod, RTSPStatusCode as Code};
 use gst_rtsp_server::prelude::*;
-use gst_rtsp_server::{RTSPClient, RTSPContext};
+use gst_rtsp_server::{RTSPClient, RTSPContext, RTSPFilterResult};
 
+use crate::base::clock::Clock;
 use crate::base::health::Reporter;
 use crate::base::request::RequestKeyframe;
 
 use super::connections::Connections;
+use super::offenders::Offenders;
+use super::request::{self, Request};
 use super::server::Entry;
 use super::socket;
 use super::viewers::{Admission, Viewers};
@@ -25,33 +29,102 @@ pub(super) struct Guard {
     pub(super) streams: Arc<Vec<Entry>>,
     pub(super) viewers: Viewers,
     pub(super) connections: Connections,
+    pub(super) offenders: Offenders,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) max_viewers: u32,
     pub(super) report: Reporter,
 }
 
 impl Guard {
+    /// Whether somebody may connect.
+    pub(super) fn lets_in(&self, context: &RTSPContext) -> bool {
+        let out = request::peer(context).is_some_and(|peer| self.offenders.is_out(peer, self.clock.monotonic()));
+        if out {
+            self.report.count("refused", 1);
+        }
+        !out
+    }
+
     /// Receives a new connection.
     pub(super) fn receive(&self, client: &RTSPClient) {
-        let Some(socket) = socket::tune(client) else { return };
-        if !self.connections.open(id(client), socket) {
+        let Some((socket, peer)) = socket::tune(client) else { return };
+        if !self.connections.open(id(client), socket, peer, self.clock.monotonic()) {
             self.report.count("refused", 1);
             return;
         }
+        socket::refuse_tunnels(client);
         client.set_post_session_timeout(AFTER_SESSION_S);
         self.answer_requests(client);
         self.follow_state(client);
+        let guard = self.clone();
+        client.connect_new_session(move |client, session| {
+            if let Some(name) = session.sessionid() {
+                guard.connections.own(id(client), &name);
+            }
+        });
         let guard = self.clone();
         client.connect_closed(move |client| guard.part(client));
     }
 
     /// The library keeps a session for a minute after its connection broke, which would count as a viewer all the while.
     fn part(&self, client: &RTSPClient) {
-        self.connections.closed(id(client));
+        let sessions = self.connections.closed(id(client));
         let Some(pool) = client.session_pool() else { return };
-        for session in self.viewers.of_connection(id(client)) {
+        for session in sessions {
             // Removing it calls `session-removed`, where the viewer is taken from the list.
             let _ = pool.find(&session).map(|session| pool.remove(&session));
         }
+    }
+
+    /// Whether a request may go to the library; otherwise it is answered here.
+    pub(super) fn lets_pass(&self, context: &RTSPContext) -> bool {
+        let (Some(client), Some(request)) = (context.client(), Request::of(context)) else { return false };
+        self.connections.heard(id(client));
+        let Err(code) = self.judge(client, context, &request) else { return true };
+        self.report.count("refused_requests", 1);
+        if let Some(response) = context.response() {
+            response.init_response(code, context.request());
+            client.send_message(response, None);
+        }
+        false
+    }
+
+    fn judge(&self, client: &RTSPClient, context: &RTSPContext, request: &Request<'_>) -> Result<(), Code> {
+        // The library makes something else of version 2.0, which no player speaks.
+        if !request.is_version_1 {
+            return Err(Code::RtspVersionNotSupported);
+        }
+        self.own_session(client, context)?;
+        match request.method {
+            RTSPMethod::SETUP => match request.header(RTSPHeaderField::Transport) {
+                Some(transports) if request::names_its_ports(transports) => Ok(()),
+                _ => Err(Code::UnsupportedTransport),
+            },
+            RTSPMethod::OPTIONS
+            | RTSPMethod::DESCRIBE
+            | RTSPMethod::PLAY
+            | RTSPMethod::PAUSE
+            | RTSPMethod::TEARDOWN
+            | RTSPMethod::GET_PARAMETER
+            | RTSPMethod::SET_PARAMETER => Ok(()),
+            RTSPMethod::ANNOUNCE | RTSPMethod::RECORD => Err(Code::MethodNotAllowed),
+            _ => Err(Code::NotImplemented),
+        }
+    }
+
+    /// A session belongs to the connection that made it. The library lets everybody use it who knows its name, and ends
+    /// it with any connection that named it once.
+    fn own_session(&self, client: &RTSPClient, context: &RTSPContext) -> Result<(), Code> {
+        let Some(name) = session(context) else { return Ok(()) };
+        if self.connections.owns(id(client), &name) {
+            return Ok(());
+        }
+        // This client watches the session by now, and would take it along when it leaves.
+        client.session_filter(Some(&mut |_, watched| match watched.sessionid() {
+            Some(watched) if watched == name.as_str() => RTSPFilterResult::Remove,
+            _ => RTSPFilterResult::Keep,
+        }));
+        Err(Code::SessionNotFound)
     }
 
     fn answer_requests(&self, client: &RTSPClient) {
@@ -61,13 +134,14 @@ impl Guard {
             _ => Code::Ok,
         });
         let guard = self.clone();
-        client.connect_pre_setup_request(move |_, context| guard.admit(context));
+        client.connect_pre_setup_request(move |client, context| guard.admit(id(client), context));
     }
 
-    fn admit(&self, context: &RTSPContext) -> Code {
+    fn admit(&self, connection: usize, context: &RTSPContext) -> Code {
         let Some(entry) = self.find(context) else { return Code::Ok };
         let (session, stream) = (session(context), &entry.stream);
-        match self.viewers.admits(session.as_deref(), &stream.id, stream.max_viewers, self.max_viewers) {
+        let viewers = &self.viewers;
+        match viewers.admits(session.as_deref(), connection, &stream.id, stream.max_viewers, self.max_viewers) {
             Admission::Admitted => Code::Ok,
             Admission::TooMany => Code::NotEnoughBandwidth,
             Admission::Playing => Code::MethodNotValidInThisState,

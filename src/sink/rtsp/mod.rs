@@ -6,12 +6,17 @@
 //! down. The whole story: `src/docs/decisions/0003-rtsp-media-held.md`.
 
 mod client;
+mod conduct;
 mod connections;
 mod delay;
+mod door;
 mod factory;
 mod feed;
 mod guard;
 mod mount;
+mod offenders;
+mod reports;
+mod request;
 mod server;
 mod socket;
 mod viewer_zero;

@@ -19,6 +19,7 @@ use crate::hub::{Hub, Policy, Received};
 use super::delay::Delay;
 use super::factory::OneMediaFactory;
 use super::feed::Feed;
+use super::reports::Reports;
 use super::server::{Paths, Server};
 use super::{Error, Served, Setup, viewer_zero};
 
@@ -39,6 +40,7 @@ pub(super) struct Keeper {
     shutdown: Shutdown,
     delay: Delay,
     dropped: Arc<AtomicU64>,
+    reports: Reports,
 }
 
 impl Keeper {
@@ -55,6 +57,7 @@ impl Keeper {
             shutdown: setup.shutdown.clone(),
             delay: Delay::default(),
             dropped: Arc::default(),
+            reports: server.reports(),
         }
     }
 
@@ -116,7 +119,8 @@ impl Keeper {
     fn make(&self, factory: &OneMediaFactory, over: &Arc<AtomicBool>) -> Result<Made, Error> {
         let (hub, delay) = (self.stream.hub.clone(), self.delay.clone());
         let (dropped, over) = (self.dropped.clone(), over.clone());
-        factory.connect_media_configure(move |_, media| configure(media, &hub, &delay, &dropped, &over));
+        let reports = self.reports.clone();
+        factory.connect_media_configure(move |_, media| configure(media, &hub, &delay, &dropped, &over, &reports));
         // Any URL will do: the factory has one media for all.
         let (_, url) = gst_rtsp::RTSPUrl::parse("rtsp://127.0.0.1/");
         let url = url.ok_or(Error::Media("its URL"))?;
@@ -176,16 +180,27 @@ pub(super) fn configure(
     delay: &Delay,
     dropped: &Arc<AtomicU64>,
     over: &Arc<AtomicBool>,
+    reports: &Reports,
 ) {
     let bin = media.element().downcast::<gst::Bin>().expect("a launch line in parentheses makes a bin");
     let pipeline = bin.parent().and_downcast::<gst::Pipeline>().expect("the factory puts the bin into a pipeline");
     pipeline.set_start_time(gst::ClockTime::NONE);
     pipeline.set_base_time(gst::ClockTime::ZERO);
-    pipeline.connect_element_added(|_, element| send_capture_time(element));
-    pipeline.connect_deep_element_added(|_, _, element| send_at_once(element));
-    for element in pipeline.children() {
-        send_capture_time(&element);
-    }
+    let own = reports.clone();
+    let session_added = move |element: &gst::Element| {
+        if is_a(element, "rtpbin") {
+            send_capture_time(element);
+            own.guard(element);
+        }
+    };
+    pipeline.children().iter().for_each(&session_added);
+    pipeline.connect_element_added(move |_, element| session_added(element));
+    pipeline.connect_deep_element_added(|_, _, element| {
+        send_at_once(element);
+        if is_a(element, "appsrc") {
+            bound_reports(element);
+        }
+    });
     let unprepared = over.clone();
     media.connect_unprepared(move |_| unprepared.store(true, Ordering::Release));
     let source = bin.by_name("feed").and_downcast::<gst_app::AppSrc>().expect("the launch line names an appsrc");
@@ -201,14 +216,26 @@ fn send_at_once(element: &gst::Element) {
     }
 }
 
+/// Reports that viewers send over TCP wait here for the RTP session. The element's own bound only tells whoever feeds
+/// it to stop, and the library does not listen.
+fn bound_reports(source: &gst::Element) {
+    for (property, value) in [("max-buffers", "64"), ("leaky-type", "downstream")] {
+        if let Err(e) = crate::gst::set_from_text(source, property, value) {
+            tracing::warn!("receiver reports over TCP have no bound: {}", Chain(&e));
+        }
+    }
+}
+
+fn is_a(element: &gst::Element, factory: &str) -> bool {
+    element.factory().is_some_and(|f| f.name() == factory)
+}
+
 /// Sender reports carry the time of capture in NTP time, not the time of sending: otherwise a receiver cannot tell the
 /// daemon's own delay from none.
-fn send_capture_time(element: &gst::Element) {
-    if element.factory().is_some_and(|f| f.name() == "rtpbin") {
-        for (property, value) in [("rtcp-sync-send-time", "false"), ("ntp-time-source", "ntp")] {
-            if let Err(e) = crate::gst::set_from_text(element, property, value) {
-                tracing::warn!("sender reports carry no capture time: {}", Chain(&e));
-            }
+fn send_capture_time(rtpbin: &gst::Element) {
+    for (property, value) in [("rtcp-sync-send-time", "false"), ("ntp-time-source", "ntp")] {
+        if let Err(e) = crate::gst::set_from_text(rtpbin, property, value) {
+            tracing::warn!("sender reports carry no capture time: {}", Chain(&e));
         }
     }
 }

@@ -19,7 +19,10 @@ use crate::base::shutdown::Shutdown;
 use crate::plan::RtspPlan;
 
 use super::connections::Connections;
+use super::door::Door;
 use super::guard::Guard;
+use super::offenders::Offenders;
+use super::reports::Reports;
 use super::viewers::Viewers;
 use super::{Error, Listening, Served, Setup};
 
@@ -29,6 +32,10 @@ const BACKLOG: i32 = 128;
 const SPARE_CONNECTIONS: u32 = 64;
 /// How often sessions are collected, slow viewers are looked for and the state is reported.
 const TICK: Duration = Duration::from_millis(500);
+/// How often what clients send is looked at: so long one flood can keep the library's thread busy.
+const POLICE_EVERY: Duration = Duration::from_millis(25);
+/// Members of a media's RTP session beside its viewers: those who just left, players that use two.
+const SPARE_MEMBERS: u32 = 64;
 
 /// What runs on the main context. Each holds the server, and the context holds each until it is removed.
 type Sources = Rc<RefCell<Vec<glib::SourceId>>>;
@@ -39,6 +46,7 @@ pub(super) struct Server {
     streams: Arc<Vec<Entry>>,
     viewers: Viewers,
     connections: Connections,
+    offenders: Offenders,
     clock: Arc<dyn Clock>,
     report: Reporter,
     listening: Arc<Listening>,
@@ -96,13 +104,20 @@ impl Server {
         let (plan, clock) = (setup.plan.clone(), setup.clock.clone());
         let max = plan.max_viewers.saturating_mul(2).saturating_add(SPARE_CONNECTIONS);
         let connections = Connections::new(usize::try_from(max).unwrap_or(usize::MAX));
-        Self { plan, server, streams, viewers: Viewers::default(), connections, clock, report, listening }
+        let (viewers, offenders) = (Viewers::default(), Offenders::default());
+        Self { plan, server, streams, viewers, connections, offenders, clock, report, listening }
     }
 
     /// Disconnects the viewers of a stream whose media failed: they come back to the new one.
     pub(super) fn disconnector(&self, stream: &StreamId) -> impl Fn() + Send + use<> {
         let (viewers, connections, stream) = (self.viewers.clone(), self.connections.clone(), stream.clone());
         move || viewers.connections_of(&stream).into_iter().for_each(|id| connections.end(id))
+    }
+
+    /// Who judges what viewers report of a media.
+    pub(super) fn reports(&self) -> Reports {
+        let members = self.plan.max_viewers.saturating_add(SPARE_MEMBERS);
+        Reports::new(self.connections.clone(), self.clock.clone(), usize::try_from(members).unwrap_or(usize::MAX))
     }
 
     pub(super) fn mounts(&self) -> gst_rtsp_server::RTSPMountPoints {
@@ -123,6 +138,7 @@ impl Server {
         };
         self.admit_viewers();
         let sources = Sources::default();
+        self.police(&sources);
         self.collect_sessions(&sources);
         self.listen(shutdown.clone(), &sources);
         // A stop that came before the loop ran would be missed by `quit`.
@@ -164,20 +180,46 @@ impl Server {
 
     fn admit_viewers(&self) {
         let pool = self.server.session_pool().expect("a new server has a session pool");
-        let viewers = self.viewers.clone();
+        let (viewers, connections) = (self.viewers.clone(), self.connections.clone());
         pool.connect_session_removed(move |_, session| {
             if let Some(id) = session.sessionid() {
                 viewers.remove_session(&id);
+                connections.disown(&id);
             }
         });
         let guard = Guard {
             streams: self.streams.clone(),
             viewers: self.viewers.clone(),
             connections: self.connections.clone(),
+            offenders: self.offenders.clone(),
+            clock: self.clock.clone(),
             max_viewers: self.plan.max_viewers,
             report: self.report.clone(),
         };
+        self.server.set_auth(Some(&Door::kept_by(guard.clone())));
         self.server.connect_client_connected(move |_, client| guard.receive(client));
+    }
+
+    fn police(&self, sources: &Sources) {
+        let (connections, offenders) = (self.connections.clone(), self.offenders.clone());
+        let (report, clock) = (self.report.clone(), self.clock.clone());
+        let source = glib::timeout_add_local(POLICE_EVERY, move || {
+            let now = clock.monotonic();
+            let policed = connections.police(now);
+            for peer in &policed.floods {
+                if !offenders.is_out(*peer, now) {
+                    tracing::info!(%peer, "{peer} sends far more than a viewer does: disconnected and kept out for a while");
+                }
+                offenders.note(*peer, now);
+            }
+            for (counter, ended) in [("floods", policed.floods.len() as u64), ("slow_requests", policed.slow)] {
+                if ended > 0 {
+                    report.count(counter, ended);
+                }
+            }
+            glib::ControlFlow::Continue
+        });
+        sources.borrow_mut().push(source);
     }
 
     fn collect_sessions(&self, sources: &Sources) {

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use gst::prelude::*;
 use gst_rtsp_server::prelude::*;
 
+use super::connections::Connections;
 use super::delay::Delay;
 use super::factory::OneMediaFactory;
+use super::reports::Reports;
 use super::*;
 use crate::base::clock::SystemClock;
 use crate::media::access_unit::{AccessUnit, EncodedFormat};
@@ -59,8 +61,9 @@ fn a_slow_sender_does_not_stop_the_media_at_the_first_sender_report() {
     let factory = OneMediaFactory::new();
     let (inlet, over) = (hub.clone(), Arc::new(AtomicBool::new(false)));
     let ended = over.clone();
+    let reports = Reports::new(Connections::new(1), Arc::new(SystemClock), 1);
     factory.connect_media_configure(move |_, media| {
-        mount::configure(media, &inlet, &Delay::default(), &Arc::default(), &ended);
+        mount::configure(media, &inlet, &Delay::default(), &Arc::default(), &ended, &reports);
     });
     let (_, url) = gst_rtsp::RTSPUrl::parse("rtsp://127.0.0.1/");
     let media = factory.construct(&url.unwrap()).unwrap();

@@ -22,7 +22,8 @@ pub(super) enum Admission {
     Admitted,
     /// It would be one viewer too many.
     TooMany,
-    /// It plays already: the library exchanges the transport under the running stream and then trips over it.
+    /// It plays already: the library exchanges the transport under the running stream and then trips over it. Or its
+    /// connection watches this stream in another session: one connection could take every viewer's place.
     Playing,
 }
 
@@ -31,6 +32,7 @@ impl Viewers {
     pub(super) fn admits(
         &self,
         session: Option<&str>,
+        connection: usize,
         stream: &StreamId,
         of_stream: Option<u32>,
         in_all: u32,
@@ -38,6 +40,9 @@ impl Viewers {
         let viewers = self.lock();
         if let Some(viewer) = session.and_then(|id| viewers.get(&(id.to_owned(), stream.clone()))) {
             return if viewer.playing { Admission::Playing } else { Admission::Admitted };
+        }
+        if viewers.iter().any(|((_, s), viewer)| s == stream && viewer.connection == connection) {
+            return Admission::Playing;
         }
         let watching = viewers.keys().filter(|(_, s)| s == stream).count() as u64;
         let room = (viewers.len() as u64) < u64::from(in_all) && of_stream.is_none_or(|max| watching < u64::from(max));
@@ -64,11 +69,6 @@ impl Viewers {
     /// A session is over.
     pub(super) fn remove_session(&self, session: &str) {
         self.lock().retain(|(id, _), _| id != session);
-    }
-
-    /// The sessions of a connection.
-    pub(super) fn of_connection(&self, connection: usize) -> Vec<String> {
-        self.lock().iter().filter(|(_, v)| v.connection == connection).map(|((id, _), _)| id.clone()).collect()
     }
 
     /// The connections that watch a stream.
@@ -98,15 +98,15 @@ mod tests {
         viewers.add("1", &a, 7);
         viewers.add("2", &a, 8);
         viewers.add("2", &a, 8);
-        assert_eq!(viewers.of_connection(8), ["2"]);
         assert_eq!(viewers.connections_of(&a), [7, 8]);
-        assert_eq!(viewers.admits(None, &a, Some(2), 10), TooMany);
-        assert_eq!(viewers.admits(None, &b, Some(2), 10), Admitted);
-        assert_eq!(viewers.admits(None, &b, None, 2), TooMany);
+        assert_eq!(viewers.admits(None, 9, &a, Some(2), 10), TooMany);
+        assert_eq!(viewers.admits(None, 7, &a, Some(9), 10), Playing, "a second session on one connection");
+        assert_eq!(viewers.admits(None, 9, &b, Some(2), 10), Admitted);
+        assert_eq!(viewers.admits(None, 9, &b, None, 2), TooMany);
         // A second stream in the same session is one more viewer.
-        assert_eq!(viewers.admits(Some("1"), &b, None, 2), TooMany);
+        assert_eq!(viewers.admits(Some("1"), 7, &b, None, 2), TooMany);
         viewers.remove_session("1");
-        assert_eq!(viewers.admits(None, &a, Some(2), 2), Admitted);
+        assert_eq!(viewers.admits(None, 9, &a, Some(2), 2), Admitted);
     }
 
     #[test]
@@ -114,11 +114,11 @@ mod tests {
         let a = StreamId::new("a").unwrap();
         let viewers = Viewers::default();
         viewers.add("1", &a, 7);
-        assert_eq!(viewers.admits(Some("1"), &a, Some(1), 1), Admitted);
+        assert_eq!(viewers.admits(Some("1"), 7, &a, Some(1), 1), Admitted);
         viewers.set_playing("1", &a, true);
-        assert_eq!(viewers.admits(Some("1"), &a, Some(1), 1), Playing);
+        assert_eq!(viewers.admits(Some("1"), 7, &a, Some(1), 1), Playing);
         viewers.set_playing("1", &a, false);
-        assert_eq!(viewers.admits(Some("1"), &a, Some(1), 1), Admitted);
+        assert_eq!(viewers.admits(Some("1"), 7, &a, Some(1), 1), Admitted);
         viewers.remove("1", &a);
         assert_eq!(viewers.count(), 0);
     }
