@@ -16,7 +16,8 @@ pub mod glossary {}
 pub mod base;
 // Floor 1: words of video.
 pub mod media;
-// Floor 2: what is wanted, what the box is.
+// Floor 2: what is wanted, what the box is, who may watch.
+pub mod auth;
 pub mod board;
 pub mod config;
 // Floor 3: what will run, and the one room that spells GStreamer.

@@ -51,6 +51,7 @@ faults! {
     RtspListen = "NET-001", "the RTSP port cannot be opened";
     RtspMediaFailed = "NET-002", "the RTSP media failed and is being rebuilt";
     HttpListen = "NET-003", "the HTTP port or socket cannot be opened";
+    NoCredential = "NET-004", "nobody may watch by RTSP: there is no credential";
     TaskFailed = "SYS-001", "a part of the daemon failed and was restarted";
 }
 

@@ -3,6 +3,7 @@
 // The command line is the one place whose output is meant for standard output.
 #![allow(clippy::print_stdout)]
 
+mod access;
 mod check;
 mod document;
 mod probe;
@@ -50,6 +51,7 @@ enum Command {
     Check(check::CheckArgs),
     Probe(probe::ProbeArgs),
     Status(StatusArgs),
+    Access(access::AccessArgs),
     Completions(document::CompletionsArgs),
     Man(document::ManArgs),
     #[command(name = crate::probe::self_test::SUBCOMMAND, hide = true)]
@@ -142,6 +144,9 @@ pub enum CliError {
     /// The path of this program is not known.
     #[error("this program does not find itself for the encoder self-test")]
     Executable(#[source] std::io::Error),
+    /// A credential could not be made or taken away.
+    #[error("the RTSP credentials")]
+    Access(#[from] crate::auth::Error),
     /// The manual page could not be made.
     #[error("the manual page cannot be made")]
     Man(#[source] std::io::Error),
@@ -171,6 +176,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Probe(args) => probe::probe(&args),
         Command::Status(args) => args.ask(),
+        Command::Access(args) => access::access(&args),
         Command::Completions(args) => Ok(document::completions(&args, CommandLine::command())),
         Command::Man(_) => document::man(CommandLine::command()),
         Command::SelfTestEncoder(args) => self_test::self_test(&args),

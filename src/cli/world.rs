@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use crate::auth::Store;
 use crate::base::error::Chain;
 use crate::base::units::ByteSize;
 use crate::config::Config;
@@ -22,6 +23,7 @@ pub(super) fn problems(config: &Config, plan: &Plan) -> Problems {
     let owner = if world.problems.is_empty() { "another program holds it" } else { "the running daemon may hold it" };
     if let Some(rtsp) = &plan.rtsp {
         world.port("rtsp.listen", rtsp.listen, owner);
+        rtsp.login.iter().for_each(|file| world.credentials(file));
     }
     world.port("http.listen", plan.http.listen, owner);
     for (n, stream) in plan.streams.iter().enumerate() {
@@ -76,6 +78,15 @@ impl World<'_> {
             _ => (format!("cannot listen on {listen}: {e}"), String::new()),
         };
         self.problem(key, message, &advice);
+    }
+
+    fn credentials(&mut self, file: &Path) {
+        let message = match Store::at(file).read() {
+            Ok(credentials) if !credentials.is_empty() => return,
+            Ok(_) => format!("nobody may watch by RTSP: {} holds no credential", file.display()),
+            Err(e) => Chain(&e).to_string(),
+        };
+        self.problem("access.watch", message, "make one as the daemon's user: windhover access rtsp add <name>");
     }
 
     fn clips(&mut self, stream: &StreamPlan, n: usize) {

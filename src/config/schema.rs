@@ -46,8 +46,9 @@ section! {
 section! {
     /// Who may do what.
     pub struct Access {
-        /// Who may watch: "open" means everybody who can reach the listeners. Must be stated when any listener is not
-        /// on the loopback address. No default.
+        /// Who may watch: "open" means everybody who can reach the listeners. "login": by RTSP only who has a name and
+        /// password made by `windhover access rtsp add`, and no pictures by HTTP but over the unix socket. Must be stated
+        /// when any listener is not on the loopback address. No default.
         watch: Option<Watch> = "",
     }
 }
@@ -254,8 +255,13 @@ impl super::value::Setting for BoardName {
 pub enum Watch {
     /// Everybody who can reach the listeners.
     Open,
+    /// Who has a credential.
+    Login,
 }
-words!(Watch, "who may watch, such as \"open\"", { "open" => Watch::Open }, later ["login"]);
+words!(Watch, "who may watch, such as \"open\"", {
+    "open" => Watch::Open,
+    "login" => Watch::Login,
+}, later []);
 
 /// `stream.source.kind`: where frames enter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -119,11 +119,12 @@ fn what_does_not_fit_together() {
         (
             "[rtsp]\nlisten = \"[::]:8554\"",
             "2:10 rtsp.listen: [::]:8554 can be reached from other machines, but access.watch is not stated | write \
-             [access] watch = \"open\" to let everybody watch who reaches it, or listen on 127.0.0.1",
+             [access] watch = \"open\" to let everybody watch who reaches it, \"login\" to ask for a password, or listen on \
+             127.0.0.1",
         ),
         (
-            "[rtsp]\nlisten = \"[::]:8554\"\n[access]\nwatch = \"login\"",
-            "4:9 access.watch: \"login\" comes with a later version of Windhover; this one knows \"open\" | ",
+            "[rtsp]\nlisten = \"[::]:8554\"\n[access]\nwatch = \"closed\"",
+            "4:9 access.watch: \"closed\" is not known here: use \"open\", \"login\" | ",
         ),
         (
             "[http]\nlisten = \"127.0.0.1:8554\"",

@@ -73,7 +73,8 @@ fn listeners(s: &Settings, check: &mut Check<'_>) {
         check.problem(
             key,
             format!("{address} can be reached from other machines, but access.watch is not stated"),
-            "write [access] watch = \"open\" to let everybody watch who reaches it, or listen on 127.0.0.1",
+            "write [access] watch = \"open\" to let everybody watch who reaches it, \"login\" to ask for a password, or \
+             listen on 127.0.0.1",
         );
     }
     let (r, h) = (s.rtsp.listen, s.http.listen);

@@ -110,7 +110,9 @@ async fn keep_open(door: &Door, entrance: &Entrance, reporter: Reporter, connect
 
 async fn accept(door: &Door, listener: Listener, reporter: &Reporter, connections: usize) {
     let places = Arc::new(Semaphore::new(connections));
-    let router = routes::router(door.control.clone());
+    // Whoever may use the socket may administrate.
+    let pictures = !door.plan.login || listener.port().is_none();
+    let router = routes::router(door.control.clone(), pictures);
     loop {
         let guest = tokio::select! {
             guest = listener.accept() => guest,

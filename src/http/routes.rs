@@ -26,20 +26,22 @@ const CAPTURE_TIME: &[BorrowedFormatItem<'_>] =
 type Answer = Result<Response, Problem>;
 type Id = Result<Path<String>, PathRejection>;
 
-/// All paths. The short ones without prefix are those of earlier systems.
-pub(super) fn router(control: Control) -> Router {
+/// All paths, without `pictures` none that shows what the cameras see. The short ones without prefix are those of earlier
+/// systems.
+pub(super) fn router(control: Control, pictures: bool) -> Router {
+    let snapshot = if pictures { get(snapshot) } else { get(login) };
     Router::new()
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
         .route("/health", get(health))
         .route("/streams", get(streams))
         .route("/streams/{id}", get(stream))
-        .route("/streams/{id}/snapshot.jpg", get(snapshot))
+        .route("/streams/{id}/snapshot.jpg", snapshot.clone())
         .route("/api/v1/health", get(health))
         .route("/api/v1/plan", get(plan))
         .route("/api/v1/streams", get(streams))
         .route("/api/v1/streams/{id}", get(stream))
-        .route("/api/v1/streams/{id}/snapshot.jpg", get(snapshot))
+        .route("/api/v1/streams/{id}/snapshot.jpg", snapshot)
         .fallback(nothing)
         .with_state(control)
 }
@@ -76,6 +78,12 @@ async fn stream(State(control): State<Control>, Extension(reached): Extension<Re
 
 async fn snapshot(State(control): State<Control>, id: Id) -> Answer {
     ask(&control, Query::Snapshot { stream: stream_id(id)? }).await
+}
+
+async fn login() -> Problem {
+    let detail =
+        "watching needs a login (access.watch), which HTTP does not have: watch by RTSP, or ask the unix socket";
+    Problem::new(StatusCode::FORBIDDEN, detail)
 }
 
 async fn nothing(uri: Uri) -> Problem {

@@ -183,6 +183,9 @@ pub struct RtspPlan {
     pub listen: SocketAddr,
     /// Viewers over all streams and protocols, 1 to 1000.
     pub max_viewers: u32,
+    /// The file of credentials, where watching needs a login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login: Option<PathBuf>,
 }
 
 /// The HTTP door.
@@ -192,6 +195,9 @@ pub struct HttpPlan {
     pub listen: SocketAddr,
     /// The unix socket of local administration.
     pub socket: PathBuf,
+    /// Watching needs a login, which HTTP over TCP does not have: it shows no pictures.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub login: bool,
 }
 
 /// The storage volume.

@@ -19,10 +19,15 @@ pub fn text(plan: &Plan) -> String {
     }
     page.0.push('\n');
     match &plan.rtsp {
-        Some(rtsp) => page.line(0, "rtsp", format_args!("{}, at most {} viewers", rtsp.listen, rtsp.max_viewers), ""),
+        Some(rtsp) => {
+            let login = rtsp.login.as_ref().map(|file| format!("by name and password: {}", file.display()));
+            let served = format!("{}, at most {} viewers", rtsp.listen, rtsp.max_viewers);
+            page.line(0, "rtsp", served, &login.unwrap_or_default());
+        }
         None => page.line(0, "rtsp", "off", "configured"),
     }
-    page.line(0, "http", plan.http.listen, "");
+    let pictures = if plan.http.login { "health and plan; no pictures, because watching needs a login" } else { "" };
+    page.line(0, "http", plan.http.listen, pictures);
     page.line(0, "socket", plan.http.socket.display(), "");
     match &plan.storage {
         Some(storage) => page.storage(storage),

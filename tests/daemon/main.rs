@@ -9,6 +9,7 @@ mod crowds;
 mod floods;
 mod forgeries;
 mod leaks;
+mod logins;
 mod refusals;
 mod slate;
 mod storage;

@@ -50,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) stream_keys: String,
     /// More tables behind the first stream's, such as further streams.
     pub(crate) more: String,
+    /// `[access] watch`
+    pub(crate) watch: &'static str,
     /// Start as on a new machine: no GStreamer registry, no results of encoder tests.
     pub(crate) cold: bool,
     /// Further variables.
@@ -71,6 +73,7 @@ impl Default for Setup {
             host: Ipv4Addr::LOCALHOST.into(),
             stream_keys: String::new(),
             more: String::new(),
+            watch: "open",
             cold: false,
             environment: Vec::new(),
         }
@@ -86,12 +89,13 @@ impl Setup {
     fn config(&self, folder: &Path, ports: Ports) -> String {
         let storage = self.storage.clone().unwrap_or_else(|| folder.join("video"));
         format!(
-            "[storage]\npath = {storage:?}\nkeep_free = \"64 MiB\"\nmin_keep = \"10s\"\n\
+            "[access]\nwatch = {:?}\n[storage]\npath = {storage:?}\nkeep_free = \"64 MiB\"\nmin_keep = \"10s\"\n\
              [rtsp]\nlisten = \"{}\"\n[http]\nlisten = \"{}\"\n\
              [limits]\nmax_viewers = {}\n\
              [[stream]]\nid = \"live\"\nsource = {}\nsize = \"{}\"\nfps = {}\n{}\n\
              [stream.encode]\nbitrate = \"{}\"\nkeyframe_every = \"{}\"\n\
              [stream.record]\nenabled = {}\n[stream.snapshot]\nenabled = {}\n{}",
+            self.watch,
             SocketAddr::new(self.host, ports.rtsp),
             SocketAddr::new(self.host, ports.http),
             self.max_viewers,

@@ -70,6 +70,14 @@ impl Player {
         ))
     }
 
+    /// Plays `url` with a name and a password; such a player begins with a request that has neither.
+    pub(crate) fn play_as(url: &str, name: &str, password: &str) -> Self {
+        Self::launch(&format!(
+            "rtspsrc location={url} user-id={name} user-pw={password} ! decodebin ! videoconvert \
+             ! video/x-raw,format=I420 ! appsink name=out sync=false"
+        ))
+    }
+
     fn launch(description: &str) -> Self {
         gst::init().expect("GStreamer is installed");
         let pipeline = gst::parse::launch(description).expect("the elements are installed: tools/test does it");

@@ -29,15 +29,34 @@ impl House {
         Self::at((Ipv4Addr::LOCALHOST, 0).into(), tempfile::tempdir().unwrap(), limits, make)
     }
 
+    /// Where watching needs a login.
+    pub(crate) fn closed() -> Self {
+        let (listen, dir) = ((Ipv4Addr::LOCALHOST, 0).into(), tempfile::tempdir().unwrap());
+        let house = Self::built(listen, dir, Limits::default(), true, || Ok(picture()));
+        house.await_condition("http", Condition::Running);
+        house.await_condition("http-socket", Condition::Running);
+        house
+    }
+
     pub(crate) fn at(
         listen: SocketAddr,
         dir: tempfile::TempDir,
         limits: Limits,
         make: impl Fn() -> Result<Snapshot, NoSnapshot> + Send + Sync + 'static,
     ) -> Self {
+        Self::built(listen, dir, limits, false, make)
+    }
+
+    fn built(
+        listen: SocketAddr,
+        dir: tempfile::TempDir,
+        limits: Limits,
+        login: bool,
+        make: impl Fn() -> Result<Snapshot, NoSnapshot> + Send + Sync + 'static,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (bench, shutdown) = (bench(&["live"], make), Shutdown::new());
-        let plan = HttpPlan { listen, socket: dir.path().join("run/api.sock") };
+        let plan = HttpPlan { listen, socket: dir.path().join("run/api.sock"), login };
         let (control, health) = (bench.control.clone(), bench.health.clone());
         let door = Door { control, health, plan, shutdown: shutdown.clone(), limits };
         let served = Some(runtime.spawn(serve(door)));

@@ -49,6 +49,21 @@ fn every_path_answers() {
     assert_eq!((answer.status, answer.body.len()), (200, 0));
 }
 
+/// HTTP over TCP knows no login; the unix socket is for whoever may administrate.
+#[test]
+fn where_watching_needs_a_login_only_the_socket_shows_pictures() {
+    let house = House::closed();
+    for path in ["/api/v1/streams/live/snapshot.jpg", "/streams/live/snapshot.jpg"] {
+        let answer = house.get(path);
+        assert_eq!(answer.status, 403, "{path}");
+        assert!(answer.json()["detail"].as_str().unwrap().contains("login"), "{path}");
+        let mut socket = UnixStream::connect(house.socket()).unwrap();
+        write!(socket, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        assert_eq!(Answer::read(&mut socket).status, 200, "{path}");
+    }
+    assert_eq!(house.get("/api/v1/health").status, 200);
+}
+
 #[test]
 fn a_snapshot_is_a_jpeg_with_its_time() {
     let house = House::open();

@@ -4,11 +4,12 @@ mod csi;
 
 use std::time::Duration;
 
+use crate::auth::Store;
 use crate::base::id::StreamId;
 use crate::board::{Board, detect};
 use crate::config::Config;
 use crate::config::problem::{Problem, Problems};
-use crate::config::schema::{self, BoardName, Device, FormatWish};
+use crate::config::schema::{self, BoardName, Device, FormatWish, Watch};
 use crate::media::csi::{CameraStack, Memory};
 use crate::media::format::{Flip, FrameRate, PixelFormat, Size};
 
@@ -60,11 +61,14 @@ pub fn resolve(config: &Config, board: &Board, inventory: &Inventory) -> Resolut
         min_keep: s.storage.min_keep.get(),
         images: s.storage.images,
     });
+    let login = s.access.watch == Some(Watch::Login);
+    let credentials = login.then(|| Store::in_directory(&config.directories.state).path().to_owned());
+    let (listen, max_viewers) = (s.rtsp.listen, s.limits.max_viewers);
     let plan = Plan {
         board: Chosen { value: board.profile.name.clone(), reason: board.reason.clone() },
         streams,
-        rtsp: s.rtsp.enabled.then_some(RtspPlan { listen: s.rtsp.listen, max_viewers: s.limits.max_viewers }),
-        http: HttpPlan { listen: s.http.listen, socket: config.socket().to_owned() },
+        rtsp: s.rtsp.enabled.then_some(RtspPlan { listen, max_viewers, login: credentials }),
+        http: HttpPlan { listen: s.http.listen, socket: config.socket().to_owned(), login },
         storage,
     };
     Resolution { plan, problems: one.problems }

@@ -31,6 +31,8 @@ struct Connection {
     sessions: BTreeSet<String>,
     full_since: Option<Duration>,
     ended: bool,
+    /// What is asked of whoever wants to log in.
+    nonce: Option<String>,
 }
 
 /// What a look at the conduct of all connections led to.
@@ -72,7 +74,8 @@ impl Connections {
             }
         }
         let (conduct, sessions) = (Conduct::new(now), BTreeSet::new());
-        list.insert(id, Connection { socket, peer, opened: now, conduct, sessions, full_since: None, ended: false });
+        let (full_since, ended, nonce) = (None, false, None);
+        list.insert(id, Connection { socket, peer, opened: now, conduct, sessions, full_since, ended, nonce });
         true
     }
 
@@ -105,6 +108,16 @@ impl Connections {
         self.lock().values_mut().for_each(|connection| {
             connection.sessions.remove(session);
         });
+    }
+
+    /// The address behind a connection.
+    pub(super) fn peer(&self, id: usize) -> Option<IpAddr> {
+        self.lock().get(&id).map(|connection| connection.peer)
+    }
+
+    /// The nonce of a connection, the same for its whole life: what answers it is worth nothing elsewhere.
+    pub(super) fn nonce(&self, id: usize) -> Option<String> {
+        Some(self.lock().get_mut(&id)?.nonce.get_or_insert_with(crate::auth::new_nonce).clone())
     }
 
     /// Whether a host has a connection.

@@ -1,5 +1,5 @@
 //! The answers to a client that depend on us: 503 while a stream has no frames yet, 453 when there are too many viewers,
-//! 454 for somebody else's session, 455 for a transport that is to be exchanged while it plays, 461 for one that names
+//! 401 for whoever has to log in and did not, 454 for somebody else's session, 455 for a transport that is to be exchanged while it plays, 461 for one that names
 //! no ports, and a keyframe for everyone who begins to play.
 
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use gst_rtsp::{RTSPHeaderField, RTSPMethod, RTSPStatusCode as Code};
 use gst_rtsp_server::prelude::*;
 use gst_rtsp_server::{RTSPClient, RTSPContext, RTSPFilterResult};
 
+use crate::auth::{self, Login, Verdict};
 use crate::base::clock::Clock;
 use crate::base::health::Reporter;
 use crate::base::request::RequestKeyframe;
@@ -30,9 +31,25 @@ pub(super) struct Guard {
     pub(super) viewers: Viewers,
     pub(super) connections: Connections,
     pub(super) offenders: Offenders,
+    /// Who may watch; `None` for everybody.
+    pub(super) login: Option<Login>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) max_viewers: u32,
     pub(super) report: Reporter,
+}
+
+/// Why a request does not reach the library.
+enum Refusal {
+    /// Answered by this code.
+    Code(Code),
+    /// Answered by 401 and this question.
+    Login(String),
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Self {
+        Self::Code(code)
+    }
 }
 
 impl Guard {
@@ -80,25 +97,35 @@ impl Guard {
     pub(super) fn lets_pass(&self, context: &RTSPContext) -> bool {
         let (Some(client), Some(request)) = (context.client(), Request::of(context)) else { return false };
         self.connections.heard(id(client));
-        let Err(code) = self.judge(client, context, &request) else { return true };
+        let Err(refusal) = self.judge(client, context, &request) else { return true };
         self.report.count("refused_requests", 1);
         if let Some(response) = context.response() {
-            response.init_response(code, context.request());
+            match refusal {
+                Refusal::Code(code) => response.init_response(code, context.request()),
+                Refusal::Login(challenge) => {
+                    response.init_response(Code::Unauthorized, context.request());
+                    response.add_header(RTSPHeaderField::WwwAuthenticate, &challenge);
+                }
+            }
             client.send_message(response, None);
         }
         false
     }
 
-    fn judge(&self, client: &RTSPClient, context: &RTSPContext, request: &Request<'_>) -> Result<(), Code> {
+    fn judge(&self, client: &RTSPClient, context: &RTSPContext, request: &Request<'_>) -> Result<(), Refusal> {
         // The library makes something else of version 2.0, which no player speaks.
         if !request.is_version_1 {
-            return Err(Code::RtspVersionNotSupported);
+            return Err(Code::RtspVersionNotSupported.into());
         }
         self.own_session(client, context)?;
+        // Whatever else needs a session, and that is made by SETUP over the same connection.
+        if matches!(request.method, RTSPMethod::DESCRIBE | RTSPMethod::SETUP) {
+            self.identify(id(client), request)?;
+        }
         match request.method {
             RTSPMethod::SETUP => match request.header(RTSPHeaderField::Transport) {
                 Some(transports) if request::names_its_ports(transports) => Ok(()),
-                _ => Err(Code::UnsupportedTransport),
+                _ => Err(Code::UnsupportedTransport.into()),
             },
             RTSPMethod::OPTIONS
             | RTSPMethod::DESCRIBE
@@ -107,14 +134,44 @@ impl Guard {
             | RTSPMethod::TEARDOWN
             | RTSPMethod::GET_PARAMETER
             | RTSPMethod::SET_PARAMETER => Ok(()),
-            RTSPMethod::ANNOUNCE | RTSPMethod::RECORD => Err(Code::MethodNotAllowed),
-            _ => Err(Code::NotImplemented),
+            RTSPMethod::ANNOUNCE | RTSPMethod::RECORD => Err(Code::MethodNotAllowed.into()),
+            _ => Err(Code::NotImplemented.into()),
+        }
+    }
+
+    /// Asks who does not say who he is, and keeps out who tries passwords. What was sent is written nowhere.
+    fn identify(&self, connection: usize, request: &Request<'_>) -> Result<(), Refusal> {
+        let Some(login) = &self.login else { return Ok(()) };
+        let (Some(nonce), Some(peer)) = (self.connections.nonce(connection), self.connections.peer(connection)) else {
+            return Err(Code::Forbidden.into());
+        };
+        let Some(authorization) = request.header(RTSPHeaderField::Authorization) else {
+            return Err(Refusal::Login(auth::challenge(&nonce, false)));
+        };
+        let method = if request.method == RTSPMethod::SETUP { "SETUP" } else { "DESCRIBE" };
+        // Credentials that cannot be read are nobody's; the fault says so.
+        let credentials = login.credentials().unwrap_or_default();
+        match credentials.judge(authorization, method, &nonce) {
+            Verdict::Right => Ok(()),
+            Verdict::Stale => Err(Refusal::Login(auth::challenge(&nonce, true))),
+            Verdict::Wrong => {
+                self.report.count("wrong_credentials", 1);
+                let now = self.clock.monotonic();
+                if self.offenders.note_wrong(peer, now) {
+                    if !self.offenders.is_out(peer, now) {
+                        tracing::warn!(%peer, "{peer} tries wrong passwords: kept out for a while");
+                    }
+                    self.offenders.note(peer, now);
+                    self.connections.end(connection);
+                }
+                Err(Refusal::Login(auth::challenge(&nonce, false)))
+            }
         }
     }
 
     /// A session belongs to the connection that made it. The library lets everybody use it who knows its name, and ends
     /// it with any connection that named it once.
-    fn own_session(&self, client: &RTSPClient, context: &RTSPContext) -> Result<(), Code> {
+    fn own_session(&self, client: &RTSPClient, context: &RTSPContext) -> Result<(), Refusal> {
         let Some(name) = session(context) else { return Ok(()) };
         if self.connections.owns(id(client), &name) {
             return Ok(());
@@ -124,7 +181,7 @@ impl Guard {
             Some(watched) if watched == name.as_str() => RTSPFilterResult::Remove,
             _ => RTSPFilterResult::Keep,
         }));
-        Err(Code::SessionNotFound)
+        Err(Code::SessionNotFound.into())
     }
 
     fn answer_requests(&self, client: &RTSPClient) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use gst::glib;
 use gst_rtsp_server::prelude::*;
 
+use crate::auth::{Login, Store};
 use crate::base::backoff::Backoff;
 use crate::base::clock::Clock;
 use crate::base::error::Chain;
@@ -47,6 +48,7 @@ pub(super) struct Server {
     viewers: Viewers,
     connections: Connections,
     offenders: Offenders,
+    login: Option<Login>,
     clock: Arc<dyn Clock>,
     report: Reporter,
     listening: Arc<Listening>,
@@ -105,7 +107,8 @@ impl Server {
         let max = plan.max_viewers.saturating_mul(2).saturating_add(SPARE_CONNECTIONS);
         let connections = Connections::new(usize::try_from(max).unwrap_or(usize::MAX));
         let (viewers, offenders) = (Viewers::default(), Offenders::default());
-        Self { plan, server, streams, viewers, connections, offenders, clock, report, listening }
+        let login = plan.login.clone().map(|file| Login::new(Store::at(file)));
+        Self { plan, server, streams, viewers, connections, offenders, login, clock, report, listening }
     }
 
     /// Disconnects the viewers of a stream whose media failed: they come back to the new one.
@@ -192,6 +195,7 @@ impl Server {
             viewers: self.viewers.clone(),
             connections: self.connections.clone(),
             offenders: self.offenders.clone(),
+            login: self.login.clone(),
             clock: self.clock.clone(),
             max_viewers: self.plan.max_viewers,
             report: self.report.clone(),
@@ -224,8 +228,11 @@ impl Server {
 
     fn collect_sessions(&self, sources: &Sources) {
         let (server, viewers, connections) = (self.server.clone(), self.viewers.clone(), self.connections.clone());
-        let (report, clock) = (self.report.clone(), self.clock.clone());
+        let (report, clock, login) = (self.report.clone(), self.clock.clone(), self.login.clone());
         let source = glib::timeout_add_local(TICK, move || {
+            if let Some(login) = &login {
+                look_at_credentials(login, &report);
+            }
             if let Some(pool) = server.session_pool() {
                 pool.cleanup();
             }
@@ -239,6 +246,17 @@ impl Server {
             glib::ControlFlow::Continue
         });
         sources.borrow_mut().push(source);
+    }
+}
+
+/// Without a credential a login shuts everybody out: that is a fault, with what to do.
+fn look_at_credentials(login: &Login, report: &Reporter) {
+    match login.credentials() {
+        Ok(credentials) if credentials.is_empty() => {
+            report.raise(FaultCode::NoCredential, "make one: windhover access rtsp add <name>");
+        }
+        Ok(_) => report.clear(FaultCode::NoCredential),
+        Err(e) => report.raise(FaultCode::NoCredential, Chain(&e).to_string()),
     }
 }
 
