@@ -2,8 +2,10 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod crc;
 pub mod error;
 pub mod fault;
+pub mod file;
 pub mod health;
 pub mod heartbeat;
 pub mod id;

@@ -1,14 +1,15 @@
 //! Results of self-tests, kept over restarts: a test takes a good part of a second, and a start should not.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use gst::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::base::file;
 use crate::plan::inventory::SelfTest;
 
 use super::self_test::Command;
@@ -94,28 +95,13 @@ impl Cache {
         }
     }
 
-    /// Whole or not at all, also when the power goes: temporary file, fsync, rename, fsync of the directory.
     fn write(&self) -> io::Result<()> {
-        let dir = self.path.parent().unwrap_or(Path::new("/"));
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        let temporary = dir.join(format!(".{NAME}.{}", std::process::id()));
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        let text = serde_json::to_vec_pretty(&self.entries)?;
-        let written =
-            file.write_all(&text).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, &self.path));
-        if written.is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
-        written?;
-        File::open(dir)?.sync_all()
+        file::replace(&self.path, &serde_json::to_vec_pretty(&self.entries)?)
     }
 }
 
 fn read(path: &Path) -> io::Result<Entries> {
-    if fs::metadata(path)?.len() > LARGEST {
-        return Err(io::Error::other("larger than any file of ours"));
-    }
-    Ok(serde_json::from_slice(&fs::read(path)?)?)
+    Ok(serde_json::from_slice(&file::read(path, LARGEST)?)?)
 }
 
 #[cfg(test)]

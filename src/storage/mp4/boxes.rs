@@ -7,8 +7,8 @@ use mp4_atom::{
 };
 
 use super::avc::configuration;
-use super::crc::crc32;
 use super::{CHECK, CHECK_LEN, EPOCH_1904, MARK, Mark, Sample, TIMESCALE, Track};
+use crate::base::crc::crc32;
 
 const TRACK_ID: u32 = 1;
 /// ISO 14496-12 8.8.3.1: depends on no other picture.

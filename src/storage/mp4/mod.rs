@@ -28,7 +28,6 @@
 
 mod avc;
 mod boxes;
-mod crc;
 #[cfg(test)]
 pub(crate) mod plain;
 mod read;

@@ -9,8 +9,8 @@ use mp4_atom::{Codec, Decode, Moof, Moov, Mvhd};
 use crate::storage::disk::DiskFile;
 
 use super::avc::configuration;
-use super::crc::crc32;
 use super::{CHECK, MARK, Mark, RESERVE_LEN, Sample, TIMESCALE, Track};
+use crate::base::crc::crc32;
 
 /// No moov or moof of ours is larger: 1 MiB describes 80,000 pictures in one fragment.
 const MAX_INDEX: u64 = 1 << 20;

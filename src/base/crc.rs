@@ -1,7 +1,7 @@
 //! CRC-32 (ISO 3309, as in Ethernet, gzip and PNG).
 
 /// Of several pieces as if they were one.
-pub(super) fn crc32(pieces: &[&[u8]]) -> u32 {
+pub fn crc32(pieces: &[&[u8]]) -> u32 {
     let mut crc = u32::MAX;
     for byte in pieces.iter().copied().flatten() {
         crc = TABLE[usize::from(crc.to_le_bytes()[0] ^ byte)] ^ (crc >> 8);
