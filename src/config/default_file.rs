@@ -7,8 +7,9 @@ use super::section::{Key, Section, Shape};
 pub fn text() -> String {
     let mut out = String::from(
         "# Windhover: every key with its meaning and its default. Leave out what you do not change.\n\
-         # Layers: built-in < /usr/share/windhover/windhover.toml < /etc/windhover/windhover.toml < environment\n\
-         # (WINDHOVER_<SECTION>__<KEY>, such as WINDHOVER_RTSP__LISTEN). `windhover check` says what will run.\n",
+         # Layers: built-in < /usr/share/windhover/*.toml < /etc/windhover/windhover.toml < config.d/*.toml in the state\n\
+         # directory (/var/lib/windhover) < environment (WINDHOVER_<SECTION>__<KEY>, such as WINDHOVER_RTSP__LISTEN).\n\
+         # `windhover check` says what will run, `windhover check --sources` which layer set what.\n",
     );
     table(Settings::KEYS, "", &mut out);
     out

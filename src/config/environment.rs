@@ -70,6 +70,11 @@ fn long_name(name: &str) -> Option<String> {
     ours.then(|| rest.to_lowercase().replacen("__", ".", 1))
 }
 
+/// True for a variable that sets something.
+pub(super) fn is_ours(name: &str) -> bool {
+    short_name(name).is_some() || is_special(name) || long_name(name).is_some()
+}
+
 /// One variable on its way into the settings.
 struct One<'a> {
     name: &'a str,
@@ -84,14 +89,17 @@ impl One<'_> {
         self.problems.push(Problem::config(place, key, message).advise(advice));
     }
 
+    fn first(&mut self) -> &mut super::schema::Stream {
+        self.settings.stream.first_mut().expect("the reader keeps at least one stream")
+    }
+
     /// Reads `text` as the value of the key at `path`, by the same walk as a file.
     fn set(&mut self, path: &str, text: &str) {
         let mut reader = Reader::new(From::Variable(self.name), self.origins, self.problems);
         let value = nest(path.strip_prefix("stream[0].").unwrap_or(path), text);
         if path.starts_with("stream[0].") {
             let first = self.settings.stream.first_mut().expect("the reader keeps at least one stream");
-            first.read(&value, "stream[0]", &mut reader);
-            return;
+            return first.read(&value, "stream[0]", &mut reader);
         }
         let section = path.split('.').next().unwrap_or(path);
         match Settings::KEYS.iter().find(|key| key.name == section) {
@@ -126,11 +134,11 @@ impl One<'_> {
                 return self.problem("stream[0].source", message, advice);
             }
         };
-        // The variable names the whole source: what the file says of the device it replaces means nothing now.
-        let first = self.settings.stream.first_mut().expect("the reader keeps at least one stream");
-        let format = first.source.format.filter(|_| kind == "v4l2");
-        first.source = super::schema::Source { format, ..Default::default() };
+        // The variable names the whole source: what a file says of the device it replaces means nothing now. Only what
+        // is asked of a camera may stand.
+        let format = self.first().source.format.filter(|_| kind == "v4l2");
         self.set("stream[0].source.kind", kind);
+        self.first().source.format = format;
         if let Some(key) = key {
             self.set(&format!("stream[0].source.{key}"), &device);
         }

@@ -1,46 +1,47 @@
 //! From files and environment to one configuration, and every problem in them at once.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
 use super::environment::{self, Environment};
+use super::layers::{self, ADMIN_FILE, CHANGES_FOLDER, ConfigFile, Layer, VENDOR_FOLDER};
 use super::problem::{Place, Problem, Problems};
 use super::reader::{From, Origins, Reader, Text};
 use super::schema::Settings;
 use super::validate::validate;
 
-/// The files of an installed system, lowest layer first: what the package ships, what the administrator writes.
-pub const SYSTEM_FILES: [&str; 2] = ["/usr/share/windhover/windhover.toml", "/etc/windhover/windhover.toml"];
-
-/// A larger file is none of ours.
-const LARGEST_FILE: u64 = 1 << 20;
-
 /// What the configuration is made from.
 #[derive(Debug, Clone, Default)]
 pub struct Inputs {
-    /// Layers from the lowest to the highest; one that does not exist is left out.
-    pub files: Vec<PathBuf>,
-    /// A file named on the command line: it must exist, and `files` does not count then.
+    /// Where files may lie, from the lowest layer to the highest; what does not exist is left out.
+    pub layers: Vec<Layer>,
+    /// A file named on the command line: it must exist, and is read in place of all `layers`.
     pub named: Option<PathBuf>,
-    /// The environment. An argument, so that tests own it.
+    /// The environment, above every file. An argument, so that tests own it.
     pub environment: Environment,
 }
 
 impl Inputs {
-    /// The files of an installed system, or the named one in place of them, and the given environment.
+    /// The layers of an installed system, or the named file in place of them, and the given environment.
     pub fn system(named: Option<PathBuf>, environment: Environment) -> Self {
-        Self { files: SYSTEM_FILES.map(PathBuf::from).to_vec(), named, environment }
+        let changes = directories(&environment).state.join(CHANGES_FOLDER);
+        let layers = vec![Layer::Folder(VENDOR_FOLDER.into()), Layer::File(ADMIN_FILE.into()), Layer::Folder(changes)];
+        Self { layers, named, environment }
+    }
+
+    /// True when the system runs the daemon as a service: systemd names the state directory of it. There a bad
+    /// configuration must not keep it down.
+    pub fn is_service(&self) -> bool {
+        self.environment.get("STATE_DIRECTORY").is_some_and(|path| path.starts_with('/'))
     }
 }
 
 /// Where the daemon keeps what is not media, from the environment that systemd or the session sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directories {
-    /// State: probe cache, later users and keys. systemd's StateDirectory=, else the user's.
+    /// State: changes of the configuration, the last known good one, probe cache. systemd's StateDirectory=, else the user's.
     pub state: PathBuf,
     /// The unix socket, unless `http.socket` says another.
     pub socket: PathBuf,
@@ -58,51 +59,31 @@ pub struct Config {
     /// Where the daemon keeps what is not media.
     pub directories: Directories,
     /// The files that were read, lowest layer first.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<ConfigFile>,
 }
 
 /// Loads everything. The configuration is complete even when there are problems: a value that could not be read is the
 /// one of the layer below, so that `check` can go on and say everything at once. `run` refuses if there is any problem.
 pub fn load(inputs: &Inputs) -> (Config, Problems) {
+    let mut problems = Problems::default();
+    let files = layers::gather(inputs, &mut problems);
+    read(files, inputs.environment.clone(), problems)
+}
+
+/// The same from texts that were read before.
+pub(super) fn read(files: Vec<ConfigFile>, environment: Environment, mut problems: Problems) -> (Config, Problems) {
     let mut settings = Settings::default();
     let mut origins = Origins::default();
-    let mut problems = Problems::default();
-    let mut files = Vec::new();
-    let layers = inputs.named.as_ref().map_or(inputs.files.as_slice(), std::slice::from_ref);
-    for path in layers {
-        match read_file(path) {
-            Ok(text) => {
-                read_document(path, &text, &mut settings, &mut origins, &mut problems);
-                files.push(path.clone());
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound && inputs.named.is_none() => {}
-            Err(e) => {
-                let place = Place::File { path: path.clone(), line: 0, column: 0 };
-                problems.push(Problem::config(place, "", format!("cannot be read: {e}")));
-            }
-        }
+    for file in &files {
+        read_document(&file.path, &file.text, &mut settings, &mut origins, &mut problems);
     }
-    environment::apply(&inputs.environment, &mut settings, &mut origins, &mut problems);
+    environment::apply(&environment, &mut settings, &mut origins, &mut problems);
     validate(&settings, &origins, &mut problems);
     problems.sort_by_place();
-    let directories = directories(&inputs.environment);
+    let directories = directories(&environment);
     let config = Config { settings, origins, directories, files };
     socket_fits(&config, &mut problems);
     (config, problems)
-}
-
-fn read_file(path: &Path) -> io::Result<String> {
-    // Opening a pipe waits for its writer, which may never come.
-    let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file (a directory, a pipe or a device)"));
-    }
-    let mut bytes = Vec::new();
-    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(io::Error::other("larger than 1 MiB, which no configuration is"));
-    }
-    String::from_utf8(bytes).map_err(|_| io::Error::other("not UTF-8 text"))
 }
 
 fn read_document(path: &Path, text: &str, settings: &mut Settings, origins: &mut Origins, problems: &mut Problems) {

@@ -8,6 +8,7 @@ pub mod csi;
 pub mod default_file;
 mod environment;
 mod foreign;
+mod layers;
 mod load;
 pub mod problem;
 pub mod reader;
@@ -17,7 +18,8 @@ mod validate;
 pub mod value;
 
 pub use environment::Environment;
-pub use load::{Config, Directories, Inputs, SYSTEM_FILES, load};
+pub use layers::{ConfigFile, Layer};
+pub use load::{Config, Directories, Inputs, load};
 
 #[cfg(test)]
 mod tests;

@@ -7,11 +7,12 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::base::id::StreamId;
 use crate::base::redact;
 
 use super::foreign;
 use super::problem::{Place, Problem, Problems};
-use super::schema::Settings;
+use super::schema::{Settings, Stream};
 use super::section::{Key, Read, Section, Shape};
 use super::value::Setting;
 
@@ -35,6 +36,11 @@ impl Origins {
                 None => return Place::Default,
             }
         }
+    }
+
+    /// Every key that somebody set, with its place, in the order of the keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Place)> {
+        self.0.iter().map(|(key, place)| (key.as_str(), place))
     }
 
     /// True when somebody set the key.
@@ -145,6 +151,10 @@ impl<'a> Reader<'a> {
             let place = self.place(value.span());
             self.origins.set(at, place);
         }
+        if S::BEGUN_BY.is_some_and(|begun| table.iter().any(|(key, _)| key.get_ref() == begun)) {
+            *section = S::default();
+            self.origins.forget(&format!("{at}."));
+        }
         self.table(section, table, at);
     }
 
@@ -158,8 +168,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the array of streams. A layer that lists streams replaces the list of the layers below it.
-    pub(crate) fn sections<S: Section + Read>(&mut self, list: &mut Vec<S>, value: &Spanned<DeValue<'_>>, at: &str) {
+    /// Reads the array of streams. The first layer that lists any replaces the built-in one. In a layer above, a stream
+    /// whose id the layers below have changes keys of that one; a new id comes behind them.
+    pub(crate) fn streams(&mut self, list: &mut Vec<Stream>, value: &Spanned<DeValue<'_>>, at: &str) {
         let Some(array) = value.get_ref().as_array() else {
             let message = format!("expected tables headed [[{at}]], found {}", describe(value.get_ref()));
             return self.problem(value.span(), at, message, &format!("write [[{at}]] with two brackets on each side"));
@@ -168,14 +179,31 @@ impl<'a> Reader<'a> {
             let message = format!("expected 1 to {MOST_STREAMS} of [[{at}]], found {}", array.len());
             return self.problem(value.span(), at, message, "");
         }
-        self.origins.forget(&format!("{at}["));
+        if !self.origins.is_set(at) {
+            list.clear();
+        }
         let place = self.place(value.span());
         self.origins.set(at, place);
-        list.clear();
-        for (n, item) in array.iter().enumerate() {
-            let mut section = S::default();
-            section.read(item, &format!("{at}[{n}]"), self);
-            list.push(section);
+        // Two of one id in the same layer are a slip, not a change: each of the layers below is met once.
+        let mut below: Vec<Option<StreamId>> = list.iter().map(|stream| Some(stream.id.clone())).collect();
+        for item in array {
+            let id = id_of(item);
+            let met = below.iter_mut().enumerate().find(|(_, known)| known.is_some() && **known == id);
+            let n = match met {
+                Some((n, known)) => {
+                    *known = None;
+                    n
+                }
+                None if list.len() == MOST_STREAMS => {
+                    let message = format!("more than {MOST_STREAMS} of [[{at}]] in all layers together");
+                    return self.problem(item.span(), at, message, "");
+                }
+                None => {
+                    list.push(Stream::default());
+                    list.len() - 1
+                }
+            };
+            list[n].read(item, &format!("{at}[{n}]"), self);
         }
     }
 
@@ -206,6 +234,12 @@ impl<'a> Reader<'a> {
         }
         self.problem(key.span(), path, "unknown key", &nearest(siblings, key.get_ref()));
     }
+}
+
+/// The id of a stream before it is read: the one it states, or the default. `None` for one that is no id.
+fn id_of(stream: &Spanned<DeValue<'_>>) -> Option<StreamId> {
+    let id = stream.get_ref().as_table()?.iter().find(|(key, _)| key.get_ref() == "id");
+    id.map_or_else(|| Some(Stream::default().id), |(_, id)| StreamId::new(id.get_ref().as_str()?).ok())
 }
 
 /// A value in words for an error: its kind, and the value itself where it is short.

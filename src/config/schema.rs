@@ -38,7 +38,8 @@ section! {
         /// What all streams have in common.
         stream_defaults: StreamDefaults = "",
         /// The streams, 1 to 16. The first one is `rtsp://<host>:8554/live`, the others are `/<id>`. Without any, there is
-        /// one stream with the defaults below.
+        /// one stream with the defaults below. A layer above changes the keys of a stream with the same id, and adds one
+        /// with another id behind the others.
         stream: Vec<Stream> = "",
     }
 }
@@ -152,8 +153,9 @@ section! {
 }
 
 section! {
-    /// Where the pictures of a stream come from.
-    pub struct Source {
+    /// Where the pictures of a stream come from. A layer that gives a kind says all of it: other keys of the layers
+    /// below it are forgotten.
+    pub struct Source begun by "kind" {
         /// "auto": the sensor on the board's camera connector if one is found at the start, else a v4l2 camera, else the
         /// test picture. "test": a moving test picture with clock and frame number. "v4l2": a USB camera, or any other
         /// that delivers finished pictures. "csi": a sensor on the board's connector (Jetson, Raspberry Pi). "file": clips

@@ -46,15 +46,18 @@ pub trait Read: Sized {
 pub trait Section: Default {
     /// The keys, in the order of the declaration.
     const KEYS: &'static [Key];
+    /// A key that decides what the others mean: a layer that gives it begins the section anew.
+    const BEGUN_BY: Option<&'static str> = None;
     /// Reads the value of one key; false when there is no such key.
     fn read_key(&mut self, key: &str, value: &Spanned<DeValue<'_>>, at: &str, reader: &mut Reader<'_>) -> bool;
 }
 
-/// Declares a section: `key: Type = "default as TOML",` with the doc comment as the reference of the key.
+/// Declares a section: `key: Type = "default as TOML",` with the doc comment as the reference of the key. After
+/// `begun by` stands the key with which a layer begins the section anew; else it only adds to the layers below it.
 macro_rules! section {
     (
         $(#[doc = $about:literal])*
-        pub struct $name:ident {
+        pub struct $name:ident $(begun by $begun:literal)? {
             $( $(#[doc = $doc:literal])* $key:ident : $type:ty = $default:literal, )*
         }
     ) => {
@@ -65,6 +68,7 @@ macro_rules! section {
         }
 
         impl $crate::config::section::Section for $name {
+            $(const BEGUN_BY: Option<&'static str> = Some($begun);)?
             const KEYS: &'static [$crate::config::section::Key] = &[
                 $($crate::config::section::Key {
                     name: stringify!($key),

@@ -11,23 +11,23 @@ use crate::base::units::{Bitrate, Span};
 use crate::config::schema::{Device, SourceKind, Watch};
 use crate::media::format::{FrameRate, Size};
 
-struct Files {
-    dir: tempfile::TempDir,
+pub(super) struct Files {
+    pub(super) dir: tempfile::TempDir,
 }
 
 impl Files {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(super) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.dir.path().join(name);
         std::fs::write(&path, text).unwrap();
         path
     }
 }
 
-fn env(pairs: &[(&str, &str)]) -> Environment {
+pub(super) fn env(pairs: &[(&str, &str)]) -> Environment {
     pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
 }
 
@@ -188,24 +188,6 @@ fn broken_toml_is_reported_with_what_else_is_wrong() {
 }
 
 #[test]
-fn a_later_layer_wins_and_its_streams_replace_the_list() {
-    let files = Files::new();
-    let low =
-        files.write("low.toml", "[limits]\nmax_viewers = 5\n[[stream]]\nid = \"a\"\nfps = 5\n[[stream]]\nid = \"b\"");
-    let high = files.write("high.toml", "[limits]\nmax_viewers = 6\n[[stream]]\nid = \"c\"");
-    let absent = files.dir.path().join("absent.toml");
-    let inputs = Inputs { files: vec![low, absent, high.clone()], ..Inputs::default() };
-    let (config, problems) = load(&inputs);
-    assert_eq!(problems.to_string(), "");
-    assert_eq!(config.settings.limits.max_viewers, 6);
-    assert_eq!(config.settings.stream.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), ["c"]);
-    let place = Place::File { path: high, line: 4, column: 6 };
-    assert_eq!(config.origins.place("stream[0].id"), place);
-    assert!(!config.origins.is_set("stream[0].fps"), "what the low layer said of its stream is forgotten");
-    assert_eq!(config.files.len(), 2);
-}
-
-#[test]
 fn short_names_act_on_the_first_stream() {
     let environment = env(&[
         ("CAMERA", "2"),
@@ -298,7 +280,7 @@ fn files_that_are_none() {
     let big = files.write("big.toml", &"#".repeat((1 << 20) + 1));
     let missing = files.dir.path().join("missing.toml");
     for (path, want) in
-        [(big, "larger than 1 MiB"), (missing, "cannot be read"), (files.dir.path().to_owned(), "cannot be read")]
+        [(big, "larger than 1024 KiB"), (missing, "cannot be read"), (files.dir.path().to_owned(), "cannot be read")]
     {
         let (_, problems) = load(&Inputs { named: Some(path), ..Inputs::default() });
         assert!(problems.len() == 1 && problems.to_string().contains(want), "{problems}");

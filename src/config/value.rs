@@ -14,6 +14,7 @@ use crate::media::codec::Codec;
 use crate::media::format::{Flip, FrameRate, Size};
 
 use super::reader::{Reader, describe};
+use super::schema::Stream;
 use super::section::{Read, Section, Shape};
 
 /// One value.
@@ -74,15 +75,15 @@ readable!(
     bool, u32, Bitrate, ByteSize, Span, MaxAge, Size, FrameRate, Flip, Codec, StreamId, SocketAddr, PathBuf, Clips
 );
 
-impl<S: Section + Read> Read for Vec<S> {
-    const SHAPE: Shape = Shape::Tables(S::KEYS);
+impl Read for Vec<Stream> {
+    const SHAPE: Shape = Shape::Tables(Stream::KEYS);
 
     fn initial(_: &str) -> Self {
-        vec![S::default()]
+        vec![Stream::default()]
     }
 
     fn read(&mut self, value: &Spanned<DeValue<'_>>, at: &str, reader: &mut Reader<'_>) {
-        reader.sections(self, value, at);
+        reader.streams(self, value, at);
     }
 }
 

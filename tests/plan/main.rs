@@ -67,7 +67,7 @@ fn text(inventory_name: &str, config_name: &str) -> String {
     let file = folder("configs").join(format!("{config_name}.toml"));
     let environment: Environment =
         [("HOME", "/u/pilot"), ("XDG_RUNTIME_DIR", "/run/user/1000")].map(|(k, v)| (k.into(), v.into())).into();
-    let (config, mut problems) = load(&Inputs { named: Some(file.clone()), files: vec![], environment });
+    let (config, mut problems) = load(&Inputs { named: Some(file.clone()), layers: vec![], environment });
     let inventory = inventory(inventory_name);
     let (board, more) = plan::board(&config, &inventory.compatible);
     problems.add_unless_known(more);

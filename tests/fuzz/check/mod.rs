@@ -2,7 +2,7 @@
 //! what a fuzzer invents; `../main.rs` feeds them the committed inputs on every test run.
 
 mod camera;
-#[path = "../../../src/storage/mp4/crc.rs"]
+#[path = "../../../src/base/crc.rs"]
 mod crc;
 mod disk;
 mod draw;
