@@ -1,5 +1,6 @@
 //! From a Plan to a running daemon: the only room that knows every other one.
 
+pub mod prepare;
 mod signals;
 mod stream;
 
@@ -9,10 +10,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::base::clock::Clock;
-use crate::base::health::Health;
+use crate::base::fault::FaultCode;
+use crate::base::health::{Condition, Health};
 use crate::base::heartbeat::Heartbeat;
 use crate::base::shutdown::{Shutdown, Stop};
 use crate::base::task;
+use crate::config::Config;
+use crate::config::last_good::LastGood;
 use crate::control::{self, Control};
 use crate::http::{Door, Limits};
 use crate::plan::Plan;
@@ -21,6 +25,7 @@ use crate::storage::{self, Storage};
 use crate::supervise::systemd::Systemd;
 use crate::supervise::{self, CONTROL_LIMIT, watchdog};
 
+use prepare::{Fallback, Prepared};
 use stream::Stream;
 
 /// From the first signal to the end: the open segment is finished within this time, or given up to the recovery at
@@ -41,7 +46,9 @@ pub enum Error {
 /// What the daemon is built from.
 pub struct Setup {
     /// What to run.
-    pub plan: Plan,
+    pub prepared: Prepared,
+    /// Keep the configuration as the last known good one when the daemon is ready.
+    pub last_good: bool,
     /// The clocks.
     pub clock: Arc<dyn Clock>,
     /// The line to systemd.
@@ -73,9 +80,13 @@ struct Daemon {
 
 impl Daemon {
     fn start(setup: Setup, runtime: &tokio::runtime::Runtime, shutdown: Shutdown) -> Self {
-        let Setup { plan, clock, systemd } = setup;
+        let Setup { prepared, last_good, clock, systemd } = setup;
+        let Prepared { config, resolved, fallback } = prepared;
+        let plan = resolved.plan;
         let health = Health::new(clock.clone());
         let parts = Parts { clock, health, shutdown };
+        parts.tell_configuration(&config, fallback.as_ref());
+        let keep = (last_good && fallback.is_none()).then_some(config);
         let storage = plan.storage.as_ref().map(|storage| parts.storage(storage.clone(), &plan));
         let start = |plan| Stream::start(plan, &parts, storage.as_ref());
         let streams: Vec<Stream> = plan.streams.iter().map(start).collect();
@@ -84,7 +95,7 @@ impl Daemon {
         let watched = streams.iter().flat_map(|s| s.watched(&parts)).chain([control_watched(&heartbeat)]).collect();
         watchdog::start(systemd.clone(), parts.clock.clone(), watched, parts.shutdown.clone());
         let _context = runtime.enter();
-        parts.open_doors(plan, &streams, storage.clone(), heartbeat, rtsp.as_ref(), systemd);
+        parts.open_doors(plan, &streams, storage.clone(), heartbeat, rtsp.as_ref(), (systemd, keep));
         Self { storage, streams, rtsp }
     }
 
@@ -142,6 +153,21 @@ impl Parts {
         })
     }
 
+    /// Says on the page `config` what the configuration was made from, and what is wrong with it.
+    fn tell_configuration(&self, config: &Config, fallback: Option<&Fallback>) {
+        let page = self.health.reporter("config");
+        let files: Vec<String> = config.files.iter().map(|file| file.path.display().to_string()).collect();
+        let files = if files.is_empty() { "built-in defaults".to_owned() } else { files.join(", ") };
+        match fallback {
+            None => page.set(Condition::Running, files),
+            Some(fallback) => {
+                let detail = format!("running the configuration of {}", prepare::date(fallback.kept_unix));
+                page.raise(FaultCode::ConfigRefused, format!("{detail}: {}", prepare::in_short(&fallback.problems)));
+                page.set(Condition::Running, detail);
+            }
+        }
+    }
+
     /// Starts control, its doors and what systemd is told. Needs the context of the runtime.
     fn open_doors(
         &self,
@@ -150,7 +176,7 @@ impl Parts {
         storage: Option<Storage>,
         heartbeat: Heartbeat,
         rtsp: Option<&rtsp::Handle>,
-        systemd: Systemd,
+        (systemd, keep): (Systemd, Option<Config>),
     ) {
         let http = plan.http.clone();
         // Nothing replaces the plan while the daemon runs; reload will.
@@ -172,7 +198,22 @@ impl Parts {
         let (listening, health) = (rtsp.map(rtsp::Handle::listening), self.health.clone());
         let ready = move || listening.as_ref().is_none_or(|rtsp| rtsp.was_tried()) && !health.is_starting("http");
         let line = move || control.health().line();
-        task::task("announce", supervise::announce(systemd, self.shutdown.clone(), ready, line));
+        let (clock, shutdown) = (self.clock.clone(), self.shutdown.clone());
+        let when_ready = move || {
+            if let Some(config) = keep {
+                task::blocking("keep", move || keep_last_good(&config, clock.as_ref()));
+            }
+        };
+        task::task("announce", supervise::announce(systemd, shutdown, ready, when_ready, line));
+    }
+}
+
+/// Keeps the texts that the daemon became ready with. A disk that does not take them is no reason to end.
+fn keep_last_good(config: &Config, clock: &dyn Clock) {
+    let state = &config.directories.state;
+    match LastGood::keep(state, &config.files, clock.wall()) {
+        Ok(()) => tracing::debug!("kept as the last known good configuration in {}", state.display()),
+        Err(e) => tracing::warn!("the last known good configuration cannot be kept in {}: {e}", state.display()),
     }
 }
 

@@ -53,6 +53,7 @@ faults! {
     HttpListen = "NET-003", "the HTTP port or socket cannot be opened";
     NoCredential = "NET-004", "nobody may watch by RTSP: there is no credential";
     TaskFailed = "SYS-001", "a part of the daemon failed and was restarted";
+    ConfigRefused = "SYS-002", "the configuration is wrong and an earlier one runs";
 }
 
 impl fmt::Display for FaultCode {

@@ -1,5 +1,6 @@
 //! `windhover check`: what will run, or everything that is wrong.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -8,13 +9,14 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use crate::config::default_file;
-use crate::config::problem::Problems;
+use crate::app::prepare;
+use crate::config::problem::{Place, Problems};
+use crate::config::{Config, default_file};
 use crate::plan::inventory::Inventory;
 use crate::plan::{self, Plan};
 use crate::probe::Depth;
 
-use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, resolve, say, world};
+use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, say, world};
 
 /// Say what would run and why, or everything that is wrong, each with its place. Exit 0 or 2.
 ///
@@ -29,6 +31,9 @@ pub(super) struct CheckArgs {
     /// Take this saved inventory (from `windhover probe --json`) in place of looking at this machine.
     #[arg(long, value_name = "FILE")]
     inventory: Option<PathBuf>,
+    /// Print every key that is set, with the file and line, or the variable, that set it last.
+    #[arg(long)]
+    sources: bool,
     /// Print the commented default configuration and do nothing else.
     #[arg(long)]
     print_defaults: bool,
@@ -41,6 +46,10 @@ struct Answer<'a> {
     problems: &'a Problems,
     /// Problems beyond the first 200.
     not_shown: usize,
+    /// The files that were read, lowest layer first.
+    files: Vec<&'a Path>,
+    /// Every key that is set, and where.
+    sources: BTreeMap<&'a str, &'a Place>,
 }
 
 pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
@@ -52,21 +61,61 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
     let given = args.inventory.as_deref().map(read_inventory).transpose()?;
     // The saved inventory of another machine says nothing about the ports and disks of this one.
     let here = given.is_none();
-    let resolution = resolve(&config, given, Depth::All)?;
+    let resolution = prepare::resolve(&config, given, Depth::All)?;
     problems.add_unless_known(resolution.problems);
     if here {
         problems.add_unless_known(world::problems(&config, &resolution.plan));
     }
     if args.json {
-        let answer = Answer { plan: &resolution.plan, problems: &problems, not_shown: problems.not_shown() };
+        let answer = Answer {
+            plan: &resolution.plan,
+            problems: &problems,
+            not_shown: problems.not_shown(),
+            files: config.files.iter().map(|file| file.path.as_path()).collect(),
+            sources: config.origins.iter().collect(),
+        };
         say(&format!("{}\n", serde_json::to_string_pretty(&answer).expect("a Plan is plain data")));
     } else if problems.is_empty() {
-        say(&plan::text(&resolution.plan));
+        say(&format!("{}{}", plan::text(&resolution.plan), layers(&config)));
     } else {
         say(&format!("{problems}\n"));
         complain(&format!("{} found", count(problems.len() + problems.not_shown())));
     }
+    if args.sources && !args.json {
+        say(&sources(&config));
+    }
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CONFIG) })
+}
+
+/// What the configuration was made from, lowest layer first.
+fn layers(config: &Config) -> String {
+    let mut names: Vec<String> = config.files.iter().map(|file| file.path.display().to_string()).collect();
+    let variables: BTreeSet<&str> = config.origins.iter().filter_map(|(_, place)| variable(place)).collect();
+    if !variables.is_empty() {
+        names.push(format!("environment: {}", variables.into_iter().collect::<Vec<_>>().join(", ")));
+    }
+    let names = if names.is_empty() { "built-in defaults alone".to_owned() } else { names.join("\n              ") };
+    format!("config        {names}\n")
+}
+
+fn variable(place: &Place) -> Option<&str> {
+    match place {
+        Place::Variable(name) => Some(name),
+        _ => None,
+    }
+}
+
+/// Each key that is set and its place. Tables are left out: their keys say it.
+fn sources(config: &Config) -> String {
+    let keys: Vec<(&str, &Place)> = config.origins.iter().collect();
+    let leaf = |n: usize| keys.get(n + 1).is_none_or(|(next, _)| !is_below(next, keys[n].0));
+    let leaves = || (0..keys.len()).filter(|n| leaf(*n)).map(|n| keys[n]);
+    let width = leaves().map(|(key, _)| key.len()).max().unwrap_or(0);
+    leaves().map(|(key, place)| format!("{key:width$}  {place}\n")).collect()
+}
+
+fn is_below(key: &str, table: &str) -> bool {
+    key.strip_prefix(table).is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
 fn count(problems: usize) -> String {

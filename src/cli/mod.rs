@@ -16,18 +16,13 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::base::clock::SystemClock;
+use crate::app::prepare;
 use crate::base::error::Chain;
 use crate::config::problem::Problems;
 use crate::config::{self, Config, Environment, Inputs};
-use crate::plan::inventory::Inventory;
-use crate::plan::{self, Resolution};
-use crate::probe::self_test::Command as SelfTestCommand;
-use crate::probe::{Depth, Probe};
 
 /// What is wrong with configuration or command line.
 pub const EXIT_CONFIG: u8 = 2;
@@ -63,7 +58,8 @@ enum Command {
 #[allow(rustdoc::invalid_html_tags)]
 #[derive(Debug, Clone, Args)]
 pub struct ConfigArgs {
-    /// Read this file in place of /usr/share/windhover/windhover.toml and /etc/windhover/windhover.toml.
+    /// Read this file alone, in place of /usr/share/windhover/*.toml, /etc/windhover/windhover.toml and config.d/*.toml in
+    /// the state directory (/var/lib/windhover of the service, else ~/.local/state/windhover).
     ///
     /// Environment variables (`WINDHOVER_<SECTION>__<KEY>`, and CAMERA, VIDEO_FPS, VIDEO_WIDTH, VIDEO_HEIGHT,
     /// VIDEO_BITRATE, ENABLE_RTSP, ENABLE_VIDEO, ENABLE_IMAGES, SSD_PATH for the first stream) override it.
@@ -72,9 +68,14 @@ pub struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// Loads the configuration that the arguments and the environment name.
+    /// Where the configuration comes from, by the arguments and the environment.
+    pub fn inputs(&self) -> Inputs {
+        Inputs::system(self.config.clone(), environment())
+    }
+
+    /// Loads that configuration.
     pub fn load(&self) -> (Config, Problems) {
-        config::load(&Inputs::system(self.config.clone(), environment()))
+        config::load(&self.inputs())
     }
 }
 
@@ -83,28 +84,6 @@ impl ConfigArgs {
 fn environment() -> Environment {
     let text = |s: OsString| s.into_string().ok();
     std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
-}
-
-/// From the configuration to what will run: board, probe, Plan, with everything that is wrong.
-pub fn resolve(config: &Config, given: Option<Inventory>, depth: Depth) -> Result<Resolution, CliError> {
-    let compatible = given.as_ref().map_or_else(crate::probe::compatible, |inventory| inventory.compatible.clone());
-    let (board, mut problems) = plan::board(config, &compatible);
-    let inventory = match given {
-        Some(inventory) => inventory,
-        None => Probe {
-            profile: &board.profile,
-            stack: plan::stack(config, &board),
-            compatible,
-            state_dir: &config.directories.state,
-            command: SelfTestCommand::own().map_err(CliError::Executable)?,
-            clock: Arc::new(SystemClock),
-            depth,
-        }
-        .inventory()?,
-    };
-    let resolution = plan::resolve(config, &board, &inventory);
-    resolution.problems.into_iter().for_each(|p| problems.push(p));
-    Ok(Resolution { plan: resolution.plan, problems })
 }
 
 /// Ask the running daemon how it fares: every branch, its state and its faults.
@@ -138,15 +117,12 @@ pub enum CliError {
     /// The daemon could not be asked.
     #[error("cannot ask the daemon")]
     Status(#[from] status::Error),
-    /// The machine could not be looked at.
-    #[error("the machine cannot be probed")]
-    Probe(#[from] crate::probe::ProbeError),
-    /// The path of this program is not known.
-    #[error("this program does not find itself for the encoder self-test")]
-    Executable(#[source] std::io::Error),
     /// A credential could not be made or taken away.
     #[error("the RTSP credentials")]
     Access(#[from] crate::auth::Error),
+    /// What would run could not be found out.
+    #[error("cannot say what would run")]
+    Prepare(#[from] prepare::Error),
     /// The manual page could not be made.
     #[error("the manual page cannot be made")]
     Man(#[source] std::io::Error),

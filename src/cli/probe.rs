@@ -1,18 +1,15 @@
 //! `windhover probe`: what is there.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Args;
 
-use crate::base::clock::SystemClock;
-use crate::plan;
+use crate::app::prepare::{self, Resolved};
 use crate::plan::camera::NoMode;
 use crate::plan::control::range;
 use crate::plan::inventory::{Camera, CsiCamera, Inventory};
+use crate::probe::Depth;
 use crate::probe::elements::describe;
-use crate::probe::self_test::Command;
-use crate::probe::{Depth, Probe, compatible};
 
 use super::{CliError, ConfigArgs, say};
 
@@ -31,18 +28,7 @@ pub(super) struct ProbeArgs {
 pub(super) fn probe(args: &ProbeArgs) -> Result<ExitCode, CliError> {
     // A configuration with problems still names a board, and the cameras are of interest in any case.
     let (config, _) = args.config.load();
-    let compatible = compatible();
-    let (board, _) = plan::board(&config, &compatible);
-    let inventory = Probe {
-        profile: &board.profile,
-        stack: plan::stack(&config, &board),
-        compatible,
-        state_dir: &config.directories.state,
-        command: Command::own().map_err(CliError::Executable)?,
-        clock: Arc::new(SystemClock),
-        depth: Depth::All,
-    }
-    .inventory()?;
+    let Resolved { board, inventory, .. } = prepare::resolve(&config, None, Depth::All)?;
     if args.json {
         say(&format!("{}\n", serde_json::to_string_pretty(&inventory).expect("an inventory is plain data")));
     } else {

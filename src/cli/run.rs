@@ -6,22 +6,22 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::app;
+use crate::app::{self, prepare};
 use crate::base::clock::SystemClock;
 use crate::base::error::Chain;
-use crate::base::log;
+use crate::base::{file, log};
 use crate::config::Config;
 use crate::gst;
 use crate::plan::{self, Plan};
-use crate::probe::Depth;
 use crate::supervise::systemd::Systemd;
 
-use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, environment, resolve, say};
+use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, environment, say};
 
 /// Run the daemon: camera in, RTSP, recordings and snapshots out.
 ///
-/// Refuses to start (exit 2) only for what the configuration itself gets wrong. A camera, disk, port or encoder that is
-/// not there is a fault: it is shown, tried again, and live video starts as soon as it can. SIGTERM or Ctrl-C finishes
+/// Refuses to start (exit 2) only for what the configuration itself gets wrong; as a service (STATE_DIRECTORY is set, as
+/// systemd does) it runs the last known good configuration then, with fault SYS-002. A camera, disk, port or encoder that
+/// is not there is a fault: it is shown, tried again, and live video starts as soon as it can. SIGTERM or Ctrl-C finishes
 /// the open recording and ends within two seconds; a second one ends at once.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -30,6 +30,9 @@ pub(super) struct RunArgs {
     /// What to log: off, error, warn, info, debug, trace, or by module as in "info,windhover::hub=debug".
     #[arg(long, value_name = "FILTER", default_value = "info", env = "WINDHOVER_LOG")]
     log: String,
+    /// Keep the configuration once it runs, and run the last one that was kept where this one is wrong, as a service does.
+    #[arg(long)]
+    last_good: bool,
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
@@ -39,24 +42,27 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
         Systemd::default()
     });
     log::install(&args.log);
-    let (config, mut problems) = args.config.load();
-    if !problems.refuse() {
-        let resolution = resolve(&config, None, Depth::UntilOneWorks)?;
-        problems.add_unless_known(resolution.problems);
-        if !problems.refuse() {
-            problems.iter().for_each(|problem| tracing::warn!("{problem}"));
-            allow_descriptors();
-            prepare_home(&config);
-            announce(&resolution.plan);
-            app::run(app::Setup { plan: resolution.plan, clock: Arc::new(SystemClock), systemd })?;
-            if environment().contains_key("GST_TRACERS") {
-                gst::end();
-            }
-            return Ok(ExitCode::SUCCESS);
+    let inputs = args.config.inputs();
+    let last_good = args.last_good || inputs.is_service();
+    let prepared = match prepare::prepare(&inputs, last_good)? {
+        Ok(prepared) => prepared,
+        Err(problems) => {
+            complain(&problems.to_string());
+            return Ok(ExitCode::from(EXIT_CONFIG));
         }
+    };
+    if let Some(fallback) = &prepared.fallback {
+        fallback.problems.iter().for_each(|problem| tracing::error!("{problem}"));
     }
-    complain(&problems.to_string());
-    Ok(ExitCode::from(EXIT_CONFIG))
+    prepared.resolved.problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+    allow_descriptors();
+    prepare_home(&prepared.config);
+    announce(&prepared.resolved.plan);
+    app::run(app::Setup { prepared, last_good, clock: Arc::new(SystemClock), systemd })?;
+    if environment().contains_key("GST_TRACERS") {
+        gst::end();
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Each viewer takes a few descriptors. systemd's and most shells' soft limit of 1,024, kept for programs that use
@@ -69,9 +75,13 @@ fn allow_descriptors() {
     }
 }
 
-/// The user's own data directory may be made whole; of a configured storage only the last directory is made, because a
-/// missing parent is most likely a disk that is not mounted.
+/// The state directory and the user's own data directory may be made whole; of a configured storage only the last
+/// directory is made, because a missing parent is most likely a disk that is not mounted.
 fn prepare_home(config: &Config) {
+    let state = &config.directories.state;
+    if let Err(e) = file::private_folder(state) {
+        tracing::warn!("{} cannot be made and closed to others: {e}", state.display());
+    }
     if config.settings.storage.path.is_some() {
         return;
     }

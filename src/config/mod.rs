@@ -8,6 +8,7 @@ pub mod csi;
 pub mod default_file;
 mod environment;
 mod foreign;
+pub mod last_good;
 mod layers;
 mod load;
 pub mod problem;

@@ -31,25 +31,26 @@ pub async fn beat(clock: Arc<dyn Clock>, heartbeat: Heartbeat, shutdown: Shutdow
     }
 }
 
-/// Tells systemd how the daemon fares: READY once `ready` says so, a STATUS line whenever `line` changes, STOPPING
+/// Tells systemd how the daemon fares: READY once `ready` says so (and `when_ready` is called), a STATUS line whenever `line` changes, STOPPING
 /// when a stop is asked. Returns after STOPPING.
 pub async fn announce(
     systemd: systemd::Systemd,
     shutdown: Shutdown,
     ready: impl Fn() -> bool + Send,
+    when_ready: impl FnOnce() + Send,
     line: impl Fn() -> String + Send,
 ) {
     // Short until READY, because systemd starts what waits for us only then.
     let mut interval = tokio::time::interval(Duration::from_millis(100));
-    let (mut was_ready, mut said) = (false, String::new());
+    let (mut when_ready, mut said) = (Some(when_ready), String::new());
     loop {
         tokio::select! {
             _ = interval.tick() => {}
             () = shutdown.asked_async() => return systemd.stopping(),
         }
-        if !was_ready && ready() {
-            was_ready = true;
+        if when_ready.is_some() && ready() {
             systemd.ready();
+            when_ready.take().into_iter().for_each(|tell| tell());
             interval = tokio::time::interval(Duration::from_secs(1));
             interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         }

@@ -152,7 +152,10 @@ async fn ready_status_and_stopping_are_announced() {
     let (shutdown, ready) = (Shutdown::new(), Arc::new(AtomicBool::new(false)));
     let asked = ready.clone();
     let line = || "ok: live\nrunning".to_owned();
-    let announcing = super::announce(systemd, shutdown.clone(), move || asked.load(Ordering::SeqCst), line);
+    let told = Arc::new(AtomicBool::new(false));
+    let (tell, asked) = (told.clone(), move || asked.load(Ordering::SeqCst));
+    let announcing =
+        super::announce(systemd, shutdown.clone(), asked, move || tell.store(true, Ordering::SeqCst), line);
     let announcing = task::task("announce", announcing);
     let listening = task::blocking("listen", move || {
         assert_eq!(hear(&manager), "STATUS=ok: live running\n");
@@ -163,6 +166,7 @@ async fn ready_status_and_stopping_are_announced() {
     });
     listening.await.unwrap();
     announcing.await.unwrap();
+    assert!(told.load(Ordering::SeqCst), "once it was ready");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod clients;
 mod crowds;
 mod floods;
 mod forgeries;
+mod last_good;
 mod leaks;
 mod logins;
 mod refusals;

@@ -34,6 +34,31 @@ fn check_says_what_will_run() {
 }
 
 #[test]
+fn check_says_which_layer_set_what() {
+    let home = tempfile::tempdir().unwrap();
+    let changes = home.path().join(".local/state/windhover/config.d");
+    std::fs::create_dir_all(&changes).unwrap();
+    let file = changes.join("10-test.toml");
+    std::fs::write(&file, "[[stream]]\nid = \"live\"\nfps = 20\n[stream.encode]\nbitrate = \"1 Mbit/s\"\n").unwrap();
+    let checked = windhover(home.path(), &["check", "--sources"], &[("CAMERA", "test"), ("VIDEO_FPS", "25")]);
+    let text = out(&checked);
+    let file = file.display();
+    for line in [
+        format!("config        {file}"),
+        "              environment: CAMERA, VIDEO_FPS, WINDHOVER_HTTP__LISTEN, WINDHOVER_RTSP__LISTEN".into(),
+        format!("stream[0].encode.bitrate  {file}:5:11"),
+        "stream[0].fps             environment variable VIDEO_FPS".into(),
+    ] {
+        assert!(text.lines().any(|have| have == line), "no \"{line}\" in\n{text}");
+    }
+    assert!(!text.lines().any(|line| line.starts_with("stream[0] ")), "tables are left out:\n{text}");
+    let json = out(&windhover(home.path(), &["check", "--json"], &[]));
+    let answer: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(answer["files"].as_array().map(Vec::len), Some(1));
+    assert_eq!(answer["sources"]["stream[0].fps"]["file"]["line"], 3);
+}
+
+#[test]
 fn check_says_everything_that_is_wrong_at_once() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("bad.toml");

@@ -56,6 +56,8 @@ pub(crate) struct Setup {
     pub(crate) cold: bool,
     /// Further variables.
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// Start as a service does: with the last known good configuration, in a state directory of its own.
+    pub(crate) last_good: bool,
 }
 
 impl Default for Setup {
@@ -76,6 +78,7 @@ impl Default for Setup {
             watch: "open",
             cold: false,
             environment: Vec::new(),
+            last_good: false,
         }
     }
 }
@@ -162,18 +165,36 @@ impl Daemon {
         let ports = free_ports();
         let config = folder.path().join(format!("windhover-{}.toml", ports.rtsp));
         std::fs::write(&config, setup.config(folder.path(), ports)).expect("the temporary folder can be written");
-        let log = Arc::new(Mutex::new(String::new()));
         let started = now();
-        let child = launch(folder.path(), &config, setup.cold, &setup.environment, &log);
+        let log = Arc::new(Mutex::new(String::new()));
+        let child = launch(setup, folder.path(), &config, &log);
         let storage = setup.storage.clone().unwrap_or_else(|| folder.path().join("video"));
-        Self { child, folder, host: setup.host, ports, config, log, storage, started }
+        Self { child, folder, host: setup.host, config, ports, log, storage, started }
+    }
+
+    /// Starts it again, as `setup` says but for the configuration, which stays as it lies there; kills what still runs.
+    pub(crate) fn start_again(&mut self, setup: &Setup) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.started = now();
+        self.child = launch(setup, self.folder.path(), &self.config, &self.log);
+    }
+
+    /// Its configuration file.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Writes what `setup` says into its configuration file, with the ports it has; nobody is told.
+    pub(crate) fn configure(&self, setup: &Setup) {
+        std::fs::write(&self.config, setup.config(self.folder.path(), self.ports)).expect("the folder is ours");
     }
 
     /// Starts it again after its end: the same configuration, folder and ports, one log.
     pub(crate) fn restart(&mut self) {
         assert!(self.ended().is_some(), "it still runs");
         self.started = now();
-        self.child = launch(self.folder.path(), &self.config, false, &[], &self.log);
+        self.child = launch(&Setup::default(), self.folder.path(), &self.config, &self.log);
     }
 
     /// How it ended, if it did.
@@ -315,16 +336,18 @@ impl Drop for Daemon {
     }
 }
 
-/// Further variables of a process.
-type Variables = [(&'static str, String)];
-
-fn launch(folder: &Path, config: &Path, cold: bool, more: &Variables, log: &Arc<Mutex<String>>) -> Child {
+fn launch(setup: &Setup, folder: &Path, config: &Path, log: &Arc<Mutex<String>>) -> Child {
     let mut command = command(folder, &["run", "--config"]);
-    if cold {
+    command.arg(config);
+    if setup.cold {
         command.env("GST_REGISTRY", folder.join("registry.bin")).env("XDG_STATE_HOME", folder.join("state"));
     }
-    command.envs(more.iter().cloned()).arg(config).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("cargo built the daemon");
+    command.envs(setup.environment.iter().cloned());
+    if setup.last_good {
+        command.arg("--last-good").env("XDG_STATE_HOME", folder.join("state"));
+    }
+    let outputs = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = outputs.spawn().expect("cargo built the daemon");
     collect(child.stdout.take().expect("piped"), log);
     collect(child.stderr.take().expect("piped"), log);
     child
