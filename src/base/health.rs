@@ -129,6 +129,11 @@ impl Health {
         self.lock().get(name).is_none_or(|e| e.condition == Condition::Starting)
     }
 
+    /// Tears out the pages of parts that are gone for good. What their threads still write is lost.
+    pub fn forget(&self, gone: impl Fn(&str) -> bool) {
+        self.lock().retain(|name, _| !gone(name));
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Entry>> {
         self.book.lock().expect("nothing panics while it holds this lock")
     }
@@ -147,7 +152,7 @@ impl Reporter {
             e.detail.clone_from(&detail);
             changed
         });
-        if changed {
+        if changed == Some(true) {
             let state = format!("{condition:?}").to_lowercase();
             tracing::info!(branch = %self.name, state, "{} is {state}{}{detail}", self.name, sep(&detail));
         }
@@ -157,29 +162,30 @@ impl Reporter {
     pub fn raise(&self, code: FaultCode, detail: impl Into<String>) {
         let detail = detail.into();
         let new = self.with(|e| e.faults.insert(code, detail.clone()).is_none());
-        if new {
+        if new == Some(true) {
             tracing::warn!(branch = %self.name, fault = %code, "{code} {}{}{detail}", code.title(), sep(&detail));
         }
     }
 
     /// Raises a fault in place of every other one of the branch, where only one thing can be wrong at a time.
     pub fn only(&self, code: FaultCode, detail: impl Into<String>) {
-        let others: Vec<FaultCode> = self.with(|e| e.faults.keys().filter(|other| **other != code).copied().collect());
-        others.into_iter().for_each(|other| self.clear(other));
+        let others: Option<Vec<FaultCode>> =
+            self.with(|e| e.faults.keys().filter(|other| **other != code).copied().collect());
+        others.into_iter().flatten().for_each(|other| self.clear(other));
         self.raise(code, detail);
     }
 
     /// Takes a fault back.
     pub fn clear(&self, code: FaultCode) {
-        if self.with(|e| e.faults.remove(&code).is_some()) {
+        if self.with(|e| e.faults.remove(&code).is_some()) == Some(true) {
             tracing::info!(branch = %self.name, fault = %code, "{code} is over: {}", code.title());
         }
     }
 
     /// Takes all faults back.
     pub fn clear_all(&self) {
-        let codes: Vec<FaultCode> = self.with(|e| e.faults.keys().copied().collect());
-        codes.into_iter().for_each(|code| self.clear(code));
+        let codes: Option<Vec<FaultCode>> = self.with(|e| e.faults.keys().copied().collect());
+        codes.into_iter().flatten().for_each(|code| self.clear(code));
     }
 
     /// Adds to a counter.
@@ -192,8 +198,9 @@ impl Reporter {
         self.with(|e| e.counters.insert(counter, value));
     }
 
-    fn with<R>(&self, change: impl FnOnce(&mut Entry) -> R) -> R {
-        change(self.health.lock().get_mut(&self.name).expect("pages are never torn out of the book"))
+    /// `None` when the page was torn out: the part is gone, and this is the last that its threads say.
+    fn with<R>(&self, change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+        self.health.lock().get_mut(&self.name).map(change)
     }
 }
 
@@ -227,5 +234,8 @@ mod tests {
         assert_eq!((report.faults.len(), report.faults[0].code), (1, FaultCode::CameraAbsent));
         source.clear_all();
         assert!(health.report()[0].faults.is_empty());
+        health.forget(|name| name.starts_with("live/"));
+        source.raise(FaultCode::CameraStalled, "too late");
+        assert!(health.report().is_empty());
     }
 }

@@ -52,6 +52,26 @@ pub fn kept(
     })
 }
 
+/// Waits for threads to end, for about `limit` in all. What hangs longer (in a driver, in a dead disk) is left behind,
+/// which is a line in the log.
+pub fn join<T>(threads: impl IntoIterator<Item = JoinHandle<T>>, limit: Duration) {
+    const STEP: Duration = Duration::from_millis(5);
+    let mut steps = limit.as_millis() / STEP.as_millis();
+    for thread in threads {
+        while !thread.is_finished() && steps > 0 {
+            steps -= 1;
+            std::thread::sleep(STEP);
+        }
+        if thread.is_finished() {
+            // A panic was logged where it happened.
+            let _ = thread.join();
+        } else {
+            let name = thread.thread().name().unwrap_or_default().to_owned();
+            tracing::warn!(thread = %name, "the thread {name} did not end in {limit:?}: left behind");
+        }
+    }
+}
+
 /// Starts a task on the control runtime.
 #[allow(clippy::disallowed_methods)]
 pub fn task<F>(name: &'static str, body: F) -> tokio::task::JoinHandle<F::Output>
