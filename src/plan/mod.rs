@@ -6,6 +6,7 @@
 pub mod camera;
 pub mod control;
 pub mod csi;
+pub mod diff;
 mod encoder;
 pub mod identity;
 pub mod inventory;

@@ -201,7 +201,7 @@ impl Page {
 }
 
 /// A length of time in the largest unit that it is a whole number of; below a minute in seconds.
-fn human(d: Duration) -> String {
+pub(super) fn human(d: Duration) -> String {
     let seconds = d.as_secs();
     let whole = |unit: u64| d.subsec_nanos() == 0 && seconds >= unit && seconds.is_multiple_of(unit);
     for (unit, name) in [(86_400, "days"), (3_600, "h"), (60, "min")] {
