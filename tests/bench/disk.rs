@@ -34,6 +34,32 @@ pub(crate) fn kill(seed: u64) -> Result<Vec<Measured>, String> {
     ])
 }
 
+/// 10 power cuts at random moments: what the file system had not flushed is gone, as after pulling the plug.
+pub(crate) fn power_cut(seed: u64) -> Result<Vec<Measured>, String> {
+    let mut dice = Dice::new(seed);
+    let (mut worst, mut finished, mut pictures) = (Duration::ZERO, 0, 0);
+    for number in 1..=10 {
+        let time = Duration::from_millis(1000 + dice.below(12_000));
+        let disk = LoopDisk::new(256)?;
+        let setup = Setup { snapshot: false, storage: Some(disk.path().join("video")), ..Setup::default() };
+        let cut = |daemon: &mut Daemon| {
+            disk.cut_power()?;
+            daemon.kill();
+            disk.pull_out()?;
+            disk.put_in()
+        };
+        let cost = kills::once_by(&setup, time, cut).map_err(|e| format!("cut {number} after {time:?}: {e}"))?;
+        worst = worst.max(cost.lost);
+        finished += cost.finished;
+        pictures += cost.pictures;
+    }
+    Ok(vec![
+        measured("10 power cuts: most of the open segment lost", ms(worst), "ms", Reach::Most(1000.0)),
+        measured("10 power cuts: finished segments, all whole", finished as f64, "", Reach::Seen),
+        measured("10 power cuts: pictures, all there after restart", pictures as f64, "", Reach::Seen),
+    ])
+}
+
 /// A real client that stops reading, and a disk that stops writing, at the same time.
 pub(crate) fn stuck(_: u64) -> Result<Vec<Measured>, String> {
     let disk = LoopDisk::new(256)?;

@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
+use crate::subject::Subject;
 use crate::support::crowd::Crowd;
 use crate::support::daemon::{Daemon, Setup};
 use crate::support::process::{Usage, thread_names};
 use crate::support::rtsp::Transport;
 use crate::support::wait::{Dice, ms, now};
-use crate::table::{Measured, Reach, measured};
+use crate::table::{Found, Measured, Reach, measured};
 
 const SOON: Duration = Duration::from_secs(10);
 const WATCH: Duration = Duration::from_secs(10);
 
 /// Processor time per second, in milliseconds, while the crowd watches.
-fn cpu_while_watching(daemon: &Daemon, crowd: &mut Crowd) -> f64 {
-    let (begin, before) = (now(), daemon.usage().cpu);
+fn cpu_while_watching(usage: impl Fn() -> Result<Usage, String>, crowd: &mut Crowd) -> Result<f64, String> {
+    let (begin, before) = (now(), usage()?.cpu);
     crowd.watch(WATCH);
-    ms(daemon.usage().cpu - before) / (now() - begin).as_secs_f64()
+    Ok(ms(usage()?.cpu.saturating_sub(before)) / (now() - begin).as_secs_f64())
 }
 
 /// Everything on, one viewer.
@@ -26,20 +27,21 @@ pub(crate) fn whole(_: u64) -> Result<Vec<Measured>, String> {
     crowd.join(1, "/live", Transport::Tcp);
     crowd.everybody_sees(SOON)?;
     crowd.watch(Duration::from_secs(2));
-    let cost = cpu_while_watching(&daemon, &mut crowd);
+    let cost = cpu_while_watching(|| Ok(daemon.usage()), &mut crowd)?;
     Ok(vec![measured("all on, one viewer, of one core", cost / 10.0, "%", Reach::Most(30.0))])
 }
 
-/// Each further TCP viewer, and what it loses.
-pub(crate) fn viewers(_: u64) -> Result<Vec<Measured>, String> {
-    let daemon = Daemon::start(&Setup::default());
-    let mut crowd = daemon.crowd();
+/// Each further TCP viewer: what it costs, and what it loses.
+pub(crate) fn viewers(subject: &Subject, _: u64, found: &mut Found) -> Result<(), String> {
+    let running = subject.start(1)?;
+    let mut crowd = running.crowd();
     crowd.join(1, "/live", Transport::Tcp);
     crowd.everybody_sees(SOON)?;
     crowd.watch(Duration::from_secs(2));
-    let alone = cpu_while_watching(&daemon, &mut crowd);
-    let mut found = Vec::new();
-    for many in [50, 200] {
+    let alone = cpu_while_watching(|| running.usage(), &mut crowd)?;
+    let memory_alone = running.usage()?.memory_kib as f64;
+    found.push(measured("1 TCP viewer: memory", memory_alone / 1024.0, "MiB", Reach::Seen));
+    for many in [10, 50, 200] {
         while crowd.viewers.len() < many {
             crowd.join(10.min(many - crowd.viewers.len()), "/live", Transport::Tcp);
             crowd.everybody_sees(SOON)?;
@@ -47,16 +49,19 @@ pub(crate) fn viewers(_: u64) -> Result<Vec<Measured>, String> {
         crowd.watch(Duration::from_secs(1));
         let before: Vec<u64> = crowd.viewers.iter().map(|viewer| viewer.received.frames).collect();
         let begin = now();
-        let cost = (cpu_while_watching(&daemon, &mut crowd) - alone) / (many - 1) as f64;
+        let others = (many - 1) as f64;
+        let cost = (cpu_while_watching(|| running.usage(), &mut crowd)? - alone) / others;
         let seconds = (now() - begin).as_secs_f64();
+        let memory = (running.usage()?.memory_kib as f64 - memory_alone) / others;
         let frames = crowd.viewers.iter().zip(before).map(|(viewer, before)| viewer.received.frames - before);
         let slowest = frames.min().unwrap_or(0) as f64 / seconds;
         let name = |what: &str| format!("{many} TCP viewers: {what}");
-        found.push(measured(name("each further one"), cost, "ms/s", Reach::Most(1.2)));
+        found.push(measured(name("processor, each further one"), cost, "ms/s", Reach::Most(1.2)));
+        found.push(measured(name("memory, each further one"), memory, "KiB", Reach::Seen));
         found.push(measured(name("packets lost"), crowd.lost() as f64, "", Reach::Most(0.0)));
         found.push(measured(name("frame rate of the slowest"), slowest, "1/s", Reach::Least(29.7)));
     }
-    Ok(found)
+    Ok(())
 }
 
 /// 50 viewers; then 1,000 who come and go, a third of them without a word.

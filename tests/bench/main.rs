@@ -7,52 +7,82 @@
 mod support;
 
 mod disk;
+mod example;
 mod load;
 mod loop_disk;
+mod machine;
 mod soak;
+mod subject;
 mod table;
 mod watching;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use machine::Machine;
+use subject::Subject;
 use support::soak as crowds;
 use support::wait::now;
-use table::{Measured, Table};
+use table::{Found, Table};
 
 /// One thing to measure.
 struct Row {
     name: &'static str,
     what: &'static str,
-    measure: fn(u64) -> Result<Vec<Measured>, String>,
+    measure: Measure,
 }
 
+/// Of whom.
+#[derive(Clone, Copy)]
+enum Measure {
+    /// Of this daemon only.
+    Ours(fn(u64) -> Result<Found, String>),
+    /// Of everybody who is here, one after the other.
+    Each(fn(&Subject, u64, &mut Found) -> Result<(), String>),
+}
+
+use Measure::{Each, Ours};
+
 const ROWS: &[Row] = &[
-    Row { name: "latency", what: "frame creation to decoded picture, UDP and TCP", measure: watching::latency },
-    Row { name: "first-packet", what: "encoder output to first RTP packet", measure: watching::first_packet },
-    Row { name: "connect", what: "connect to first picture, keyframe every 1 s and 10 s", measure: watching::connect },
-    Row { name: "start", what: "exec to DESCRIBE answered, warm and cold", measure: watching::start },
-    Row { name: "cpu", what: "capture, encode, record, snapshots and one viewer", measure: load::whole },
-    Row { name: "viewers", what: "processor time per further TCP viewer at 50 and 200", measure: load::viewers },
-    Row { name: "memory", what: "with 50 viewers; after 1,000 connects, a third abrupt", measure: load::memory },
-    Row { name: "one-encode", what: "threads at 1 and 50 viewers, /live?x=1..8", measure: load::one_encode },
-    Row { name: "kill", what: "kill -9 at a random moment, 30 times", measure: disk::kill },
-    Row { name: "stuck", what: "a stuck TCP viewer and a disk blocked for 20 s", measure: disk::stuck },
+    Row { name: "latency", what: "frame creation to decoded picture, UDP and TCP", measure: Each(watching::latency) },
+    Row { name: "first-packet", what: "encoder output to first RTP packet", measure: Ours(watching::first_packet) },
+    Row {
+        name: "connect",
+        what: "connect to first picture, keyframe every 1 s and 10 s",
+        measure: Each(watching::connect),
+    },
+    Row { name: "start", what: "exec to DESCRIBE answered and to a picture", measure: Each(watching::start) },
+    Row { name: "cpu", what: "capture, encode, record, snapshots and one viewer", measure: Ours(load::whole) },
+    Row {
+        name: "viewers",
+        what: "processor and memory per TCP viewer at 10, 50 and 200",
+        measure: Each(load::viewers),
+    },
+    Row { name: "memory", what: "with 50 viewers; after 1,000 connects, a third abrupt", measure: Ours(load::memory) },
+    Row { name: "one-encode", what: "threads at 1 and 50 viewers, /live?x=1..8", measure: Ours(load::one_encode) },
+    Row { name: "kill", what: "kill -9 at a random moment, 30 times", measure: Ours(disk::kill) },
+    Row { name: "power-cut", what: "what was not flushed is gone, 10 times; as root", measure: Ours(disk::power_cut) },
+    Row { name: "stuck", what: "a stuck TCP viewer and a disk blocked for 20 s; as root", measure: Ours(disk::stuck) },
 ];
 
 /// What the command line asks for.
+#[derive(Default)]
 struct Wish {
     words: Vec<String>,
     repeat: u64,
     seed: u64,
     /// Where the result goes for a machine to read; "-" is the standard output.
     json: Option<PathBuf>,
+    /// The table as README has it.
+    markdown: bool,
+    /// Peers that are not on the PATH.
+    peers: Vec<(String, PathBuf)>,
     /// The faults of a soak; empty for all.
     only: Vec<String>,
 }
 
 fn wish() -> Result<Wish, String> {
-    let mut wish = Wish { words: Vec::new(), repeat: 5, seed: 1, json: None, only: Vec::new() };
+    let mut wish = Wish { repeat: 5, seed: 1, ..Wish::default() };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut text = || arguments.next().ok_or(format!("{argument} wants a value"));
@@ -64,6 +94,12 @@ fn wish() -> Result<Wish, String> {
             // cargo tells every bench that it is one.
             "--bench" => {}
             "--json" => wish.json = Some(text()?.into()),
+            "--markdown" => wish.markdown = true,
+            "--peer" => {
+                let text = text()?;
+                let (name, path) = text.split_once('=').ok_or(format!("--peer wants name=path, not {text:?}"))?;
+                wish.peers.push((name.to_owned(), path.into()));
+            }
             "--only" => wish.only = text()?.split(',').map(str::to_owned).collect(),
             "--repeat" => wish.repeat = number()?.clamp(1, 100),
             "--seed" => wish.seed = number()?,
@@ -82,6 +118,11 @@ fn main() -> ExitCode {
             println!("{:14}50 viewers leave while 50 join; not part of the table", "soak rtsp");
             Ok(true)
         }
+        // The bench as its own peer: see `example`.
+        Some(example::WORD) => match &wish.words[1..] {
+            [port, frames] => example::serve(port, frames).map(|()| true),
+            _ => Err("a port and the frames between keyframes".into()),
+        },
         Some("soak") if wish.words.get(1).is_some_and(|word| word == "rtsp") => soak_rtsp(&wish),
         Some("soak") => soak_all(&wish),
         _ => measure(&wish),
@@ -102,22 +143,43 @@ fn measure(wish: &Wish) -> Result<bool, String> {
     if let Some(word) = wish.words.iter().find(|word| !known(word)) {
         return Err(format!("nothing called {word:?} can be measured; see `tools/bench list`"));
     }
+    gst::init().map_err(|e| e.to_string())?;
+    let (subjects, absent) = subject::all(&wish.peers)?;
+    absent.iter().for_each(|line| eprintln!("{line}"));
+    let machine = Machine::look(&subjects[0].version);
     let mut table = Table::default();
     for row in ROWS.iter().filter(|row| wish.words.is_empty() || wish.words.iter().any(|word| word == row.name)) {
-        // Thirty kills are a sample already.
-        let repeat = if row.name == "kill" { 1 } else { wish.repeat };
+        // Thirty kills are a sample already, and so are ten cuts.
+        let repeat = if ["kill", "power-cut"].contains(&row.name) { 1 } else { wish.repeat };
         for run in 0..repeat {
-            let begun = now();
-            match (row.measure)(wish.seed.wrapping_add(run)) {
-                Ok(measured) => table.add(measured),
-                Err(e) => table.skip(row.name, &e),
-            }
-            eprintln!("{} {}/{repeat}: {:.0} s", row.name, run + 1, (now() - begun).as_secs_f64());
+            measure_once(row, &subjects, wish.seed.wrapping_add(run), &mut table);
         }
     }
-    println!("{}", table.text(wish.repeat));
-    keep_json(wish.json.as_deref(), &table.json())?;
-    Ok(!table.has_skips())
+    let peers = subjects.get(1..).unwrap_or_default();
+    println!("{}medians of {}\n", machine.text(), wish.repeat);
+    println!("{}", if wish.markdown { table.markdown(peers) } else { table.text(peers) });
+    peers.iter().for_each(|peer| println!("{} ({}): {}", peer.name, peer.version, peer.note));
+    table.skips().iter().chain(&absent).for_each(|line| println!("{line}"));
+    keep_json(wish.json.as_deref(), &table.json(&machine, peers, &absent, wish.repeat).to_string())?;
+    Ok(!table.failed())
+}
+
+/// One run of one row: everybody in turn, so that all meet the same machine.
+fn measure_once(row: &Row, subjects: &[Subject], seed: u64, table: &mut Table) {
+    for subject in subjects {
+        let begun = now();
+        let mut found = Found::new();
+        let done = match row.measure {
+            Ours(measure) if subject.name == subject::OURS => measure(seed).map(|measured| found = measured),
+            Ours(_) => continue,
+            Each(measure) => measure(subject, seed, &mut found),
+        };
+        table.add(subject.name, found);
+        if let Err(e) = done {
+            table.skip(row.name, subject.name, &e);
+        }
+        eprintln!("{} of {}: {:.0} s", row.name, subject.name, (now() - begun).as_secs_f64());
+    }
 }
 
 /// Writes what a machine reads to where it is wanted, if it is.

@@ -7,7 +7,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod example;
 mod judged;
 mod loop_disk;
+mod machine;
 mod soak;
+mod subject;
 mod table;

@@ -1,4 +1,4 @@
-//! `kill -9` at any moment: what is on the disk must play, and little of the open segment may be missing.
+//! `kill -9` or a power cut at any moment: what is on the disk must play, and little of the open segment may be missing.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use super::daemon::{Daemon, Setup};
 use super::media_file;
 use super::wait::now;
 
-/// What one kill cost.
+/// What one end cost.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cost {
-    /// From the last picture on the disk to the moment of the kill.
+    /// From the last picture on the disk to the moment of the end.
     pub(crate) lost: Duration,
     /// Finished segments that were there, and all played.
     pub(crate) finished: usize,
@@ -20,10 +20,22 @@ pub(crate) struct Cost {
 /// Lets a daemon record for `time`, kills it, reads what it left, starts another on the same storage, and reads again.
 /// The error says what does not play, or has a hole.
 pub(crate) fn once(setup: &Setup, time: Duration) -> Result<Cost, String> {
+    once_by(setup, time, |daemon| {
+        daemon.kill();
+        Ok(())
+    })
+}
+
+/// The same for another end than a kill; after it the storage must be there to be read, as it was left.
+pub(crate) fn once_by(
+    setup: &Setup,
+    time: Duration,
+    end: impl FnOnce(&mut Daemon) -> Result<(), String>,
+) -> Result<Cost, String> {
     let mut daemon = Daemon::start(setup);
     std::thread::sleep(time);
     let killed = now();
-    daemon.kill();
+    end(&mut daemon)?;
     let finished = media_file::segments(daemon.storage());
     let open = media_file::open_segments(daemon.storage());
     let mut stamps = Vec::new();
