@@ -156,6 +156,7 @@ fn needed(stream: &StreamPlan, rtsp: bool) -> Vec<&'static str> {
     if stream.snapshot.is_some() {
         all.push("jpegenc");
     }
+    all.extend(stream.record.as_ref().and_then(|record| record.format.muxer()));
     if rtsp {
         all.extend(["rtph264pay", "rtpbin", "udpsink"]);
     }

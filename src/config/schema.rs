@@ -11,6 +11,7 @@ use crate::base::id::StreamId;
 use crate::base::redact;
 use crate::base::units::{Bitrate, ByteSize, Span};
 use crate::media::codec::Codec;
+use crate::media::container::Container;
 use crate::media::csi::CameraStack;
 use crate::media::format::{Flip, FrameRate, Size};
 
@@ -216,7 +217,9 @@ section! {
     pub struct Record {
         /// Switches recording on or off.
         enabled: bool = "true",
-        /// The container: "mp4", durable to the last half second at a power cut and played by everything.
+        /// The container: "mp4", played by everything. "ts" (MPEG transport stream) and "mkv" (Matroska) need the GStreamer
+        /// elements mpegtsmux and matroskamux and lose as little at a power cut; what a crash left of them has no
+        /// checked pictures, and of mkv no index.
         format: Container = "\"mp4\"",
         /// Length of a file, 1 s to 1 hour; cut at a keyframe.
         segment: Span = "\"5.5s\"",
@@ -327,12 +330,4 @@ words!(FormatWish, "what is asked of the camera, such as \"raw\"", {
     "h264" => FormatWish::H264,
 }, later ["h265"]);
 
-/// `stream.record.format`: the container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Container {
-    /// Fragmented while open, plain when closed.
-    Mp4,
-}
-words!(Container, "a container such as \"mp4\"", { "mp4" => Container::Mp4 }, later ["ts", "mkv"]);
-
-readable!(BoardName, Watch, SourceKind, Device, FormatWish, Container);
+readable!(BoardName, Watch, SourceKind, Device, FormatWish);

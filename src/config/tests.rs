@@ -154,7 +154,10 @@ fn what_does_not_fit_together() {
             "[[stream]]\nsource = { kind = \"file\", path = \"a.mp4\" }",
             "2:34 stream[0].source.path: \"a.mp4\" is no absolute path",
         ),
-        ("[[stream]]\nrecord = { format = \"ts\" }", "2:21 stream[0].record.format: \"ts\" comes with a later version"),
+        (
+            "[[stream]]\nencode = { codec = \"h265\" }",
+            "2:20 stream[0].encode.codec: \"h265\" comes with a later version",
+        ),
         (
             "[[stream]]\nrecord = { segment = \"0.5s\" }",
             "2:22 stream[0].record.segment: expected 1s to 1h, found 500ms",

@@ -11,6 +11,7 @@ use crate::base::id::StreamId;
 use crate::base::redact;
 use crate::base::units::{Bitrate, ByteSize, Span};
 use crate::media::codec::Codec;
+use crate::media::container::Container;
 use crate::media::format::{Flip, FrameRate, Size};
 
 use super::reader::{Reader, describe};
@@ -72,7 +73,8 @@ macro_rules! readable {
 pub(crate) use readable;
 
 readable!(
-    bool, u32, Bitrate, ByteSize, Span, MaxAge, Size, FrameRate, Flip, Codec, StreamId, SocketAddr, PathBuf, Clips
+    bool, u32, Bitrate, ByteSize, Span, MaxAge, Size, FrameRate, Flip, Codec, Container, StreamId, SocketAddr, PathBuf,
+    Clips
 );
 
 impl Read for Vec<Stream> {
@@ -253,6 +255,11 @@ macro_rules! words {
 pub(crate) use words;
 
 words!(Codec, "a codec such as \"h264\"", { "h264" => Codec::H264 }, later ["h265"]);
+words!(Container, "a container such as \"mp4\"", {
+    "mp4" => Container::Mp4,
+    "ts" => Container::Ts,
+    "mkv" => Container::Mkv,
+}, later []);
 words!(Flip, "how to turn the picture, such as \"none\"", {
     "none" => Flip::None,
     "horizontal" => Flip::Horizontal,

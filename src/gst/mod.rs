@@ -5,12 +5,14 @@
 
 mod bus;
 mod element;
+mod muxer;
 mod pipeline;
 
 use crate::base::error::{Coded, Kind};
 
 pub use bus::Fault;
 pub use element::{connect_frames, make, set, set_from_text};
+pub use muxer::{Muxer, Piece};
 pub use pipeline::{Pipeline, Stuck, running_time};
 
 /// What can go wrong before a frame flows.
@@ -42,6 +44,14 @@ pub enum Error {
         from: String,
         /// Downstream element.
         to: String,
+    },
+    /// A muxer does not do its work.
+    #[error("{element} {what}")]
+    Muxer {
+        /// The element's name.
+        element: String,
+        /// What it does not do.
+        what: String,
     },
     /// A pipeline does not reach a state.
     #[error("{pipeline} does not start{}", if reason.is_empty() { String::new() } else { format!(": {reason}") })]
@@ -92,10 +102,11 @@ pub fn version() -> String {
 fn package_advice(element: &str) -> String {
     let package = match element {
         "x264enc" => "gstreamer1.0-plugins-ugly",
-        "openh264enc" | "vah264enc" | "vah264lpenc" | "h264parse" | "jpegparse" => "gstreamer1.0-plugins-bad",
-        "v4l2src" | "v4l2h264enc" | "jpegdec" | "jpegenc" | "rtph264pay" | "rtpbin" | "udpsink" | "videoflip" => {
-            "gstreamer1.0-plugins-good"
+        "openh264enc" | "vah264enc" | "vah264lpenc" | "h264parse" | "jpegparse" | "mpegtsmux" => {
+            "gstreamer1.0-plugins-bad"
         }
+        "v4l2src" | "v4l2h264enc" | "jpegdec" | "jpegenc" | "rtph264pay" | "rtpbin" | "udpsink" | "videoflip"
+        | "matroskamux" => "gstreamer1.0-plugins-good",
         "videotestsrc" | "videoconvert" | "videoscale" | "videorate" | "appsrc" | "appsink" | "decodebin3" => {
             "gstreamer1.0-plugins-base"
         }

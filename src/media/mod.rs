@@ -2,6 +2,7 @@
 
 pub mod access_unit;
 pub mod codec;
+pub mod container;
 pub mod csi;
 pub mod format;
 pub mod nal;

@@ -192,6 +192,7 @@ fn one_stream(old: &StreamPlan, new: &StreamPlan, list: &mut List) {
     let recorder = || Part::Recorder(id());
     match (&old.record, &new.record) {
         (Some(old), Some(new)) => {
+            list.text(recorder(), "files", old.format, new.format);
             list.text(recorder(), "length of a file", human(old.segment), human(new.segment));
             list.text(recorder(), "buffer", human(old.buffer), human(new.buffer));
         }

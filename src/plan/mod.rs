@@ -27,6 +27,7 @@ use crate::base::units::{Bitrate, ByteSize};
 use crate::config::controls::Controls;
 use crate::config::schema::FormatWish;
 use crate::media::codec::Codec;
+use crate::media::container::Container;
 use crate::media::csi::Memory;
 use crate::media::format::{Flip, FrameRate, PixelFormat, Size};
 
@@ -221,6 +222,8 @@ pub struct StoragePlan {
 /// The recorder of one stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RecordPlan {
+    /// What the files are.
+    pub format: Container,
     /// Length of a segment file, cut at the next keyframe.
     #[serde(serialize_with = "span")]
     pub segment: Duration,

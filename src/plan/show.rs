@@ -108,7 +108,8 @@ impl Page {
         match &stream.record {
             Some(record) => {
                 let buffer = human(record.buffer);
-                self.line(2, "record", format_args!("mp4 files of {}, {buffer} of buffer", human(record.segment)), "");
+                let (format, length) = (record.format, human(record.segment));
+                self.line(2, "record", format_args!("{format} files of {length}, {buffer} of buffer"), "");
             }
             None => self.line(2, "record", "off", ""),
         }

@@ -1,7 +1,7 @@
 //! Tells which segments of a stream are too old, though the clock of a board without a battery starts weeks behind.
 //!
 //! A name holds the time that the clock said, which proves nothing. What counts is a time that its file calls right (see
-//! [`Mark::clock_right`](super::mp4::Mark)): the file itself and every file made before it are at least that old. So a
+//! [`Mark::clock_right`](super::mark::Mark)): the file itself and every file made before it are at least that old. So a
 //! file of a wrong clock is judged by the next one that was made with a right clock, and stays while there is none. The
 //! marks are read from the oldest file on, and no further than to the first that is known to be young.
 

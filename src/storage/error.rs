@@ -52,8 +52,11 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The element that makes the container is missing or failed.
+    #[error("the recording cannot be made")]
+    Muxer(#[source] crate::gst::Error),
     /// A picture or stream that cannot be put into a file.
-    #[error("{what} cannot be stored in an MP4 file")]
+    #[error("{what} cannot be stored in a file")]
     Unfit {
         /// What it is.
         what: &'static str,
@@ -81,7 +84,7 @@ impl Coded for Error {
             Self::Io { source, .. } if is_linked(source) => Kind::Unavailable,
             Self::Full { .. } => Kind::Exhausted,
             Self::Io { source, .. } if is_full(source) => Kind::Exhausted,
-            Self::Io { .. } | Self::Unfit { .. } => Kind::Failed,
+            Self::Io { .. } | Self::Muxer(_) | Self::Unfit { .. } => Kind::Failed,
         }
     }
 
@@ -94,7 +97,7 @@ impl Coded for Error {
             Self::Io { source, .. } if is_linked(source) => FaultCode::StorageForeign,
             Self::Io { source, .. } if is_full(source) => FaultCode::StorageFull,
             Self::Io { source, .. } if is_gone(source) => FaultCode::StorageMissing,
-            Self::Io { .. } | Self::Unfit { .. } => FaultCode::WriteFailed,
+            Self::Io { .. } | Self::Muxer(_) | Self::Unfit { .. } => FaultCode::WriteFailed,
         })
     }
 }

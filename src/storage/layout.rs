@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::base::id::StreamId;
+use crate::media::container::Container;
 
 /// The file that says that a directory is ours.
 pub const MARKER: &str = "windhover-storage.toml";
@@ -18,7 +19,7 @@ const LAST_UNIX: u64 = 253_402_300_799;
 /// The two kinds of file we keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A segment of a recording, `.mp4`.
+    /// A segment of a recording, `.mp4`, `.ts` or `.mkv`.
     Video,
     /// A snapshot, `.jpg`.
     Image,
@@ -36,10 +37,11 @@ impl Kind {
         }
     }
 
-    const fn ending(self) -> &'static str {
+    /// What the names of such files end in, without the dot.
+    const fn ending(self, name: &Name) -> &'static str {
         match self {
-            Kind::Video => ".mp4",
-            Kind::Image => ".jpg",
+            Kind::Video => name.container.name(),
+            Kind::Image => "jpg",
         }
     }
 }
@@ -53,12 +55,19 @@ pub struct Name {
     pub run: u32,
     /// Place in the run: 0 and up.
     pub seq: u32,
+    /// What a segment is; says nothing of a snapshot.
+    pub container: Container,
 }
 
 impl Name {
-    /// A name; a time later than the year 9999 is cut off.
+    /// The name of an MP4 segment or of a snapshot; a time later than the year 9999 is cut off.
     pub fn new(unix: u64, run: u32, seq: u32) -> Self {
-        Self { unix: unix.min(LAST_UNIX), run, seq }
+        Self { unix: unix.min(LAST_UNIX), run, seq, container: Container::Mp4 }
+    }
+
+    /// The same in another container.
+    pub fn of(self, container: Container) -> Self {
+        Self { container, ..self }
     }
 
     /// The order in which files were made, whatever the clock said.
@@ -67,9 +76,9 @@ impl Name {
     }
 }
 
-/// `<stream>_1795161600_r0042-0007`.
-fn stem(stream: &StreamId, name: &Name) -> String {
-    format!("{stream}_{}_r{:04}-{:04}", name.unix, name.run, name.seq)
+/// `<stream>_1795161600_r0042-0007.mp4`.
+fn file_name(stream: &StreamId, kind: Kind, name: &Name) -> String {
+    format!("{stream}_{}_r{:04}-{:04}.{}", name.unix, name.run, name.seq, kind.ending(name))
 }
 
 /// The date directory of a name, UTC: `2026-11-20`.
@@ -91,12 +100,12 @@ pub fn kind_folder(stream: &StreamId, kind: Kind) -> PathBuf {
 
 /// A finished file.
 pub fn finished(stream: &StreamId, kind: Kind, name: &Name) -> PathBuf {
-    folder(stream, kind, name).join(stem(stream, name) + kind.ending())
+    folder(stream, kind, name).join(file_name(stream, kind, name))
 }
 
 /// The same file while it is written.
 pub fn open(stream: &StreamId, kind: Kind, name: &Name) -> PathBuf {
-    folder(stream, kind, name).join(stem(stream, name) + kind.ending() + ".part")
+    folder(stream, kind, name).join(file_name(stream, kind, name) + ".part")
 }
 
 /// Where a damaged segment is set aside: `<stream>/quarantine`.
@@ -106,26 +115,34 @@ pub fn quarantine_folder(stream: &StreamId) -> PathBuf {
 
 /// A damaged segment, set aside under the name that it had.
 pub fn quarantined(stream: &StreamId, name: &Name) -> PathBuf {
-    quarantine_folder(stream).join(stem(stream, name) + ".mp4.part")
+    quarantine_folder(stream).join(file_name(stream, Kind::Video, name) + ".part")
 }
 
 /// The link to the newest finished file of a stream, and its target.
 pub fn latest(stream: &StreamId, kind: Kind, name: &Name) -> Link {
     let file = finished(stream, kind, name);
     let target = file.strip_prefix(stream.as_str()).expect("a stream's file lies below its directory").to_owned();
-    Link { at: Path::new(stream.as_str()).join(latest_name(kind)), target }
+    Link { at: Path::new(stream.as_str()).join(latest_name(kind, name)), target }
 }
 
 /// The same in the storage directory itself, for the first stream.
 pub fn latest_of_all(stream: &StreamId, kind: Kind, name: &Name) -> Link {
-    Link { at: latest_name(kind).into(), target: finished(stream, kind, name) }
+    Link { at: latest_name(kind, name).into(), target: finished(stream, kind, name) }
 }
 
-fn latest_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Video => "latest_video.mp4",
-        Kind::Image => "latest_image.jpg",
-    }
+fn latest_name(kind: Kind, name: &Name) -> String {
+    let what = match kind {
+        Kind::Video => "latest_video",
+        Kind::Image => "latest_image",
+    };
+    format!("{what}.{}", kind.ending(name))
+}
+
+/// The links to segments in other containers that may stand beside `link`, the one to the segment `name`: the newest is
+/// none of those.
+pub fn other_links(link: &Link, name: &Name) -> Vec<PathBuf> {
+    let others = Container::ALL.into_iter().filter(|container| *container != name.container);
+    others.map(|container| link.at.with_extension(container.name())).collect()
 }
 
 /// A relative symlink.
@@ -154,9 +171,11 @@ pub fn parse(stream: &StreamId, kind: Kind, day: &str, file: &str) -> Option<(Na
         Some(rest) => (rest, Completeness::Open),
         None => (rest, Completeness::Finished),
     };
-    let (unix, rest) = rest.strip_suffix(kind.ending())?.split_once("_r")?;
+    let (rest, ending) = rest.rsplit_once('.')?;
+    let (unix, rest) = rest.split_once("_r")?;
     let (run, seq) = rest.split_once('-')?;
-    let name = Name { unix: unix.parse().ok()?, run: run.parse().ok()?, seq: seq.parse().ok()? };
+    let container = Container::ALL.into_iter().find(|container| container.name() == ending).unwrap_or_default();
+    let name = Name { unix: unix.parse().ok()?, run: run.parse().ok()?, seq: seq.parse().ok()?, container };
     let path = match completeness {
         Completeness::Open => open(stream, kind, &name),
         Completeness::Finished => finished(stream, kind, &name),
@@ -204,8 +223,11 @@ mod tests {
             let stream = StreamId::new(stream).unwrap();
             for name in
                 [Name::new(0, 1, 0), Name::new(u64::MAX, u32::MAX, u32::MAX), Name::new(1_795_161_600, 99_999, 7)]
+                    .into_iter()
+                    .flat_map(|name| Container::ALL.map(|container| name.of(container)))
             {
                 for kind in Kind::ALL {
+                    let name = if kind == Kind::Image { name.of(Container::Mp4) } else { name };
                     let path = finished(&stream, kind, &name);
                     let file = path.file_name().unwrap().to_str().unwrap();
                     assert_eq!(parse(&stream, kind, &date(&name), file), Some((name, Completeness::Finished)));
@@ -229,6 +251,8 @@ mod tests {
             "live_+1795161600_r0042-0007.mp4",
             "live_01795161600_r0042-0007.mp4",
             "live_1795161600_r0042-0007.jpg",
+            "live_1795161600_r0042-0007.avi",
+            "live_1795161600_r0042-0007ts",
             "live_1795161600_r0042-0007.mp4.part.part",
             "live_1795161600_r0042-0007.MP4",
             "live_1795161600_r0042-0007 (copy).mp4",

@@ -1,16 +1,18 @@
-//! Finishes what a crash left open. Nothing is deleted but half-written snapshots: a segment becomes a plain MP4
+//! Finishes what a crash left open. Nothing is deleted but half-written snapshots: a segment becomes a finished file
 //! under its final name, or, if nothing in it can be played, is set aside in the quarantine directory.
 
 use std::path::{Path, PathBuf};
 
 use crate::base::error::Chain;
 use crate::base::id::StreamId;
+use crate::media::container::Container;
 
 use super::catalog::OpenFiles;
-use super::disk::Disk;
+use super::disk::{Disk, DiskFile};
 use super::error::Error;
 use super::layout::{self, Kind, Name};
-use super::mp4::{self, Found};
+use super::mp4;
+use super::mux::{self, Wrap};
 use super::segment;
 use super::volume::Volume;
 
@@ -85,19 +87,54 @@ pub fn recover_segment(disk: &dyn Disk, stream: &StreamId, name: &Name) -> Resul
         (false, false) => return Ok(Outcome::Gone),
     }
     let mut file = disk.open(&from).map_err(Error::io("open", &from))?;
-    match mp4::read(file.as_ref()).map_err(Error::io("read", &from))? {
-        Found::Complete => {}
-        Found::AlmostComplete { reserve } => segment::close_header(file.as_mut(), &from, reserve)?,
-        Found::Fragments(leftover) => {
-            segment::close(file.as_mut(), &from, &leftover)?;
-        }
-        // An ordinary end of power on a good disk.
-        Found::Nothing => return set_aside(disk, stream, name, &from).map(Outcome::Unbegun),
-        Found::Damaged => return set_aside(disk, stream, name, &from).map(Outcome::Quarantined),
-    }
+    let state = match name.container {
+        Container::Mp4 => finish_mp4(file.as_mut(), &from)?,
+        Container::Ts => finish_muxed(file.as_mut(), &from, Wrap::Ts)?,
+        Container::Mkv => finish_muxed(file.as_mut(), &from, Wrap::Mkv)?,
+    };
     drop(file);
-    segment::publish(disk, &from, &to)?;
-    Ok(Outcome::Finished)
+    match state {
+        State::Whole => segment::publish(disk, &from, &to).map(|()| Outcome::Finished),
+        // An ordinary end of power on a good disk.
+        State::Empty => set_aside(disk, stream, name, &from).map(Outcome::Unbegun),
+        State::Damaged => set_aside(disk, stream, name, &from).map(Outcome::Quarantined),
+    }
+}
+
+/// What was made of a file.
+enum State {
+    Whole,
+    Empty,
+    Damaged,
+}
+
+fn finish_mp4(file: &mut dyn DiskFile, path: &Path) -> Result<State, Error> {
+    match mp4::read(file).map_err(Error::io("read", path))? {
+        mp4::Found::Complete => {}
+        mp4::Found::AlmostComplete { reserve } => segment::close_header(file, path, reserve)?,
+        mp4::Found::Fragments(leftover) => {
+            segment::close(file, path, &leftover)?;
+        }
+        mp4::Found::Nothing => return Ok(State::Empty),
+        mp4::Found::Damaged => return Ok(State::Damaged),
+    }
+    Ok(State::Whole)
+}
+
+/// These play as they are: what is not whole is cut off.
+fn finish_muxed(file: &mut dyn DiskFile, path: &Path, wrap: Wrap) -> Result<State, Error> {
+    let io = || Error::io("finish", path);
+    match mux::read(file, wrap).map_err(Error::io("read", path))? {
+        mux::Found::Plays { end, .. } => {
+            if file.size().map_err(io())? > end {
+                file.set_len(end).map_err(io())?;
+            }
+            file.datasync().map_err(io())?;
+            Ok(State::Whole)
+        }
+        mux::Found::Nothing => Ok(State::Empty),
+        mux::Found::Damaged => Ok(State::Damaged),
+    }
 }
 
 fn is_there(disk: &dyn Disk, path: &Path) -> Result<bool, Error> {

@@ -7,6 +7,7 @@ use super::*;
 use crate::base::units::{Bitrate, ByteSize};
 use crate::config::schema::FormatWish;
 use crate::media::codec::Codec;
+use crate::media::container::Container;
 use crate::media::format::{Flip, FrameRate, PixelFormat, Size};
 use crate::plan::{Chosen, HttpPlan, RecordPlan, RtspPlan, SnapshotPlan, SourcePlan};
 
@@ -40,7 +41,7 @@ fn stream(name: &str) -> StreamPlan {
             keyframe_frames: 30,
             threads: Chosen { value: 1, reason: "test".into() },
         }),
-        record: Some(RecordPlan { segment: s(5), buffer: s(10) }),
+        record: Some(RecordPlan { format: Container::Mp4, segment: s(5), buffer: s(10) }),
         snapshot: Some(SnapshotPlan { every: s(1) }),
         max_viewers: None,
     }
@@ -96,8 +97,12 @@ fn each_difference_concerns_its_part_alone() {
         ),
         (|p| p.streams[1].record = None, &["b/record: recording: on -> off"]),
         (
-            |p| p.streams[1].record = Some(RecordPlan { segment: s(60), buffer: s(20) }),
-            &["b/record: length of a file: 5 s -> 1 min", "b/record: buffer: 10 s -> 20 s"],
+            |p| p.streams[1].record = Some(RecordPlan { format: Container::Ts, segment: s(60), buffer: s(20) }),
+            &[
+                "b/record: files: mp4 -> ts",
+                "b/record: length of a file: 5 s -> 1 min",
+                "b/record: buffer: 10 s -> 20 s",
+            ],
         ),
         (|p| p.streams[1].snapshot = None, &["b/snapshot: snapshots: every 1 s -> off"]),
         (|p| p.streams[1].max_viewers = Some(3), &["b/rtsp: viewers: no limit of its own -> at most 3"]),

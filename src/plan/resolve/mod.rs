@@ -110,10 +110,11 @@ impl Resolver<'_> {
         let encode = (!native).then(|| self.encode(stream, &encoder, (size, rate), memory, &at));
         let snapshot = self.snapshot(stream, native, &at);
         let common = &self.config.settings.stream_defaults;
-        let record = stream
-            .record
-            .enabled
-            .then(|| RecordPlan { segment: stream.record.segment.get(), buffer: common.buffer.get() });
+        let record = stream.record.enabled.then(|| RecordPlan {
+            format: stream.record.format,
+            segment: stream.record.segment.get(),
+            buffer: common.buffer.get(),
+        });
         let restart_timeout = self.restart_timeout(&kind);
         StreamPlan {
             id: stream.id.clone(),

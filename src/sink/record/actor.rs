@@ -90,7 +90,7 @@ impl Actor {
         }
         let lost = std::mem::take(&mut self.lost);
         let (stream, clock) = (self.setup.stream.clone(), self.setup.clock.clone());
-        let mut session = Session::new(stream, volume.clone(), clock, self.setup.plan.segment, lost);
+        let mut session = Session::new(stream, volume.clone(), clock, &self.setup.plan, lost);
         let mut last = self.now();
         let mut drain_until = None;
         loop {
@@ -181,7 +181,7 @@ impl Actor {
         let dropped = self.reader.dropped();
         reporter.count("dropped", dropped - self.dropped + progress.skipped);
         self.dropped = dropped;
-        for finished in &progress.finished {
+        for finished in progress.finished.iter().map(|finished| &finished.totals) {
             reporter.count("segments", 1);
             reporter.count("bytes", finished.bytes);
             let seconds = finished.duration.as_secs_f64();

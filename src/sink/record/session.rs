@@ -7,8 +7,10 @@ use std::time::Duration;
 use crate::base::clock::Clock;
 use crate::base::id::StreamId;
 use crate::media::access_unit::AccessUnit;
+use crate::media::container::Container;
 use crate::media::timeline::Timeline;
-use crate::storage::mp4::Mark;
+use crate::plan::RecordPlan;
+use crate::storage::mark::Mark;
 use crate::storage::segment::{Finished, Segment};
 use crate::storage::{Error, Volume};
 
@@ -39,6 +41,7 @@ pub(super) struct Session {
     stream: StreamId,
     volume: Arc<Volume>,
     clock: Arc<dyn Clock>,
+    container: Container,
     cut: Cut,
     open: Option<Segment>,
     run: Option<u32>,
@@ -53,12 +56,24 @@ impl Session {
         stream: StreamId,
         volume: Arc<Volume>,
         clock: Arc<dyn Clock>,
-        segment: Duration,
+        plan: &RecordPlan,
         lost: u64,
     ) -> Self {
-        let mut cut = Cut::new(segment);
+        let mut cut = Cut::new(plan.segment);
         cut.gap(lost);
-        Self { stream, volume, clock, cut, open: None, run: None, seq: 0, pending: Vec::new(), pending_bytes: 0 }
+        let container = plan.format;
+        Self {
+            stream,
+            volume,
+            clock,
+            container,
+            cut,
+            open: None,
+            run: None,
+            seq: 0,
+            pending: Vec::new(),
+            pending_bytes: 0,
+        }
     }
 
     /// Takes the next picture; says whether the encoder is to be asked for a keyframe.
@@ -142,7 +157,8 @@ impl Session {
         }
         let run = self.run.expect("a run was begun above");
         let mark = self.mark(unit.pts, run, new_run.unwrap_or(0));
-        self.open = Some(Segment::new(self.volume.clone(), &self.stream, mark, &unit.format, unit.pts));
+        let (volume, stream) = (self.volume.clone(), &self.stream);
+        self.open = Some(Segment::new(volume, stream, mark, &unit.format, unit.pts, self.container));
         Ok(())
     }
 

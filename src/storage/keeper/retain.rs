@@ -7,7 +7,7 @@ use crate::base::units::ByteSize;
 use crate::storage::catalog::Catalog;
 use crate::storage::layout::{self, Kind, Name};
 use crate::storage::volume::Volume;
-use crate::storage::{mp4, retention};
+use crate::storage::{retention, segment};
 
 use super::Keeper;
 
@@ -25,7 +25,8 @@ impl Keeper {
         let low = retention::is_low(&self.limits, free, self.cleaning);
         for (stream, name) in volume.catalog(|catalog| retention::unmeasured(catalog, &self.limits, low, by_age)) {
             let file = volume.disk().open(&layout::finished(&stream, Kind::Video, &name));
-            let length = file.and_then(|file| mp4::length(file.as_ref())).ok().flatten().unwrap_or_default();
+            let length =
+                file.and_then(|file| segment::length(file.as_ref(), name.container)).ok().flatten().unwrap_or_default();
             volume.learn(|catalog| {
                 catalog.streams.get_mut(&stream).map(|shelf| shelf.lengths.insert(name.order(), length))
             });
@@ -94,7 +95,8 @@ fn read_marks(volume: &Volume, too_old: u64) {
         for name in names {
             let file = volume.disk().open(&layout::finished(&stream, Kind::Video, &name));
             // What cannot be read proves nothing, and stays.
-            let right = file.and_then(|file| mp4::mark(file.as_ref())).is_ok_and(|m| m.is_some_and(|m| m.clock_right));
+            let mark = file.and_then(|file| segment::mark(file.as_ref(), name.container));
+            let right = mark.is_ok_and(|mark| mark.is_some_and(|mark| mark.clock_right));
             let shelf = |catalog: &mut Catalog| {
                 catalog.streams.get_mut(&stream).is_none_or(|shelf| shelf.ages.learn(&name, right, too_old))
             };

@@ -6,7 +6,8 @@ use crate::base::clock::{SimClock, SystemClock};
 use crate::base::health::BranchReport;
 use crate::storage::disk::{Directory, Disk};
 use crate::storage::layout::{self, Kind, Name};
-use crate::storage::mp4::{self, Leftover, Mark, Track};
+use crate::storage::mark::Mark;
+use crate::storage::mp4::{self, Leftover, Track};
 use crate::storage::segment;
 
 const UNIX: u64 = 1_795_161_600;

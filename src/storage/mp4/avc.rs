@@ -1,6 +1,6 @@
 //! The decoder configuration of an H.264 track (ISO 14496-15, 5.3.3).
 
-use mp4_atom::{Avcc, AvccExt};
+use mp4_atom::{Avcc, AvccExt, Encode};
 
 /// The `avcC` box. The High profiles state chroma format and bit depth in it once more; Apple's players insist.
 pub(super) fn configuration(sps: &[u8], pps: &[u8]) -> Result<Avcc, mp4_atom::Error> {
@@ -8,6 +8,15 @@ pub(super) fn configuration(sps: &[u8], pps: &[u8]) -> Result<Avcc, mp4_atom::Er
     let high = matches!(avcc.avc_profile_indication, 100 | 110 | 122 | 144);
     let ext = if high { extension(sps) } else { None };
     Ok(Avcc { ext, ..avcc })
+}
+
+/// The record without a box around it: what Matroska and GStreamer call the codec's private data.
+pub fn decoder_record(sps: &[u8], pps: &[u8]) -> Result<Vec<u8>, mp4_atom::Error> {
+    let mut out = Vec::new();
+    configuration(sps, pps)?.encode(&mut out)?;
+    // Size and type.
+    out.drain(..8);
+    Ok(out)
 }
 
 /// Reads the beginning of a sequence parameter set of a High profile (H.264 7.3.2.1.1).

@@ -6,9 +6,11 @@ use mp4_atom::{
     Trun, TrunEntry, Url, Visual, Vmhd,
 };
 
-use super::avc::configuration;
-use super::{CHECK, CHECK_LEN, EPOCH_1904, MARK, Mark, Sample, TIMESCALE, Track};
 use crate::base::crc::crc32;
+use crate::storage::mark::Mark;
+
+use super::avc::configuration;
+use super::{CHECK, CHECK_LEN, EPOCH_1904, MARK, Sample, TIMESCALE, Track};
 
 const TRACK_ID: u32 = 1;
 /// ISO 14496-12 8.8.3.1: depends on no other picture.

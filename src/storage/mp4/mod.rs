@@ -34,6 +34,7 @@ mod read;
 
 use bytes::Bytes;
 
+pub use avc::decoder_record;
 pub use boxes::{closing_moov, fragment, head, mdat_header, mdat_size};
 #[cfg(test)]
 pub(crate) use read::mark_of;
@@ -65,21 +66,6 @@ pub struct Track {
     pub pps: Bytes,
     /// Ticks from one picture to the next at the nominal rate; the duration of the last picture.
     pub period: u32,
-}
-
-/// What a segment says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// Number of the run.
-    pub run: u32,
-    /// Place in the run.
-    pub seq: u32,
-    /// Time of the first picture in nanoseconds since the Unix epoch.
-    pub start_ns: u64,
-    /// Pictures known to be missing before the first one. 0 and seq 0: a new start, nobody counted.
-    pub lost: u64,
-    /// True if the clock that gave `start_ns` was known to be right then.
-    pub clock_right: bool,
 }
 
 /// One picture in the file.

@@ -6,11 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use mp4_atom::{Codec, Decode, Moof, Moov, Mvhd};
 
+use crate::base::crc::crc32;
 use crate::storage::disk::DiskFile;
+use crate::storage::mark::Mark;
 
 use super::avc::configuration;
-use super::{CHECK, MARK, Mark, RESERVE_LEN, Sample, TIMESCALE, Track};
-use crate::base::crc::crc32;
+use super::{CHECK, MARK, RESERVE_LEN, Sample, TIMESCALE, Track};
 
 /// No moov or moof of ours is larger: 1 MiB describes 80,000 pictures in one fragment.
 const MAX_INDEX: u64 = 1 << 20;

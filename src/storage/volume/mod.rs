@@ -282,6 +282,11 @@ impl Volume {
             if let Err(e) = self.disk.switch_link(&link.target, &link.at) {
                 tracing::debug!("cannot switch the link {}: {}", link.at.display(), Chain(&e));
             }
+            if kind == Kind::Video {
+                // From before the container was changed: it would go on naming an old one the latest.
+                let stale = layout::other_links(&link, name).into_iter().filter(|at| self.disk.size(at).is_ok());
+                stale.for_each(|at| self.remove(&at));
+            }
         }
     }
 

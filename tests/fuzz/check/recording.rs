@@ -7,7 +7,8 @@ use mp4_atom::{Decode, Moof};
 use windhover::base::id::StreamId;
 use windhover::storage::disk::Disk;
 use windhover::storage::layout::{self, Kind, Name};
-use windhover::storage::mp4::{self, Found, Leftover, Mark, Track};
+use windhover::storage::mark::Mark;
+use windhover::storage::mp4::{self, Found, Leftover, Track};
 use windhover::storage::recover::{Outcome, recover_segment};
 
 use super::crc::crc32;

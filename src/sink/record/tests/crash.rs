@@ -10,6 +10,8 @@ use super::journal::{Files, Journal, Op, State, states};
 use super::players;
 use crate::base::clock::{Clock, SimClock};
 use crate::base::id::StreamId;
+use crate::media::container::Container;
+use crate::plan::RecordPlan;
 use crate::sink::record::session::{Progress, Session};
 use crate::storage::disk::Disk;
 use crate::storage::layout::{self, Kind, Name};
@@ -19,19 +21,20 @@ use crate::storage::volume::Volume;
 
 const WALL: Duration = Duration::from_secs(1_795_161_600);
 /// File number to the pictures that belong into it.
-type Reels = BTreeMap<usize, Vec<Vec<u8>>>;
+pub(super) type Reels = BTreeMap<usize, Vec<Vec<u8>>>;
 
-fn live() -> StreamId {
+pub(super) fn live() -> StreamId {
     StreamId::new("live").unwrap()
 }
 
 /// Two segments of one run, a gap, and an open segment of the next run.
-fn record() -> (Journal, Reels) {
+pub(super) fn record(format: Container) -> (Journal, Reels) {
     let clock = Arc::new(SimClock::at(WALL));
     let film = film::shoot(120, 30, clock.monotonic());
     let disk = Journal::default();
     let volume = Volume::for_test(Arc::new(disk.clone()), Some(live()));
-    let mut session = Session::new(live(), volume, clock.clone(), Duration::from_secs(1), 0);
+    let plan = RecordPlan { format, segment: Duration::from_secs(1), buffer: Duration::ZERO };
+    let mut session = Session::new(live(), volume, clock.clone(), &plan, 0);
     let mut progress = Progress::default();
     let mut reels = Reels::new();
     for (i, unit) in film.iter().enumerate() {
@@ -51,7 +54,7 @@ fn record() -> (Journal, Reels) {
 }
 
 /// Pictures promised to be safe in each file before the cut, if its name is safe too.
-fn promises(ops: &[Op], after: usize) -> BTreeMap<usize, usize> {
+pub(super) fn promises(ops: &[Op], after: usize) -> BTreeMap<usize, usize> {
     let mut promises = BTreeMap::new();
     let mut names: BTreeMap<usize, (&Path, bool)> = BTreeMap::new();
     for op in &ops[..after] {
@@ -73,7 +76,7 @@ fn promises(ops: &[Op], after: usize) -> BTreeMap<usize, usize> {
     promises
 }
 
-fn name_of(path: &Path) -> (Name, layout::Completeness) {
+pub(super) fn name_of(path: &Path) -> (Name, layout::Completeness) {
     let day = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
     layout::parse(&live(), Kind::Video, day, path.file_name().unwrap().to_str().unwrap()).expect("our own name")
 }
@@ -113,7 +116,7 @@ fn readable(files: &Files, path: &Path, reel: &[Vec<u8>]) -> usize {
     }
 }
 
-fn recover_all(disk: &Journal) -> Vec<Outcome> {
+pub(super) fn recover_all(disk: &Journal) -> Vec<Outcome> {
     let paths: Vec<PathBuf> = disk.files().names.into_keys().collect();
     let open = paths.iter().filter(|p| p.extension().is_some_and(|e| e == "part") && !p.starts_with("live/quarantine"));
     open.map(|path| recover_segment(disk, &live(), &name_of(path).0).unwrap()).collect()
@@ -134,7 +137,7 @@ fn check_recovered(files: &Files, promises: &BTreeMap<usize, usize>, reels: &Ree
 
 #[test]
 fn every_power_cut_leaves_what_was_promised() {
-    let (disk, reels) = record();
+    let (disk, reels) = record(Container::Mp4);
     let ops = disk.ops();
     let mut seen = BTreeSet::new();
     let mut count = 0;
@@ -160,7 +163,7 @@ fn every_power_cut_leaves_what_was_promised() {
 
 #[test]
 fn of_a_torn_fragment_the_whole_pictures_stay() {
-    let (disk, _) = record();
+    let (disk, _) = record(Container::Mp4);
     let ops = disk.ops();
     let second = ops.iter().position(|op| matches!(op, Op::Write { file: 0, at, .. } if *at > 0)).unwrap();
     let Op::Write { at, data, .. } = &ops[second] else { unreachable!("it was found as one") };
@@ -188,7 +191,7 @@ fn of_a_torn_fragment_the_whole_pictures_stay() {
 
 #[test]
 fn the_gap_is_marked_in_the_file_after_it() {
-    let (disk, _) = record();
+    let (disk, _) = record(Container::Mp4);
     let files = disk.files();
     let marks: Vec<_> = files.names.keys().map(|p| mp4::mark_of(files.content(p)).unwrap()).collect();
     let told: Vec<_> = marks.iter().map(|m| (m.run, m.seq, m.lost)).collect();
@@ -198,7 +201,7 @@ fn the_gap_is_marked_in_the_file_after_it() {
 
 #[test]
 fn links_are_switched_only_to_files_that_are_safe() {
-    let (disk, _) = record();
+    let (disk, _) = record(Container::Mp4);
     let ops = disk.ops();
     let links = ops.iter().enumerate().filter_map(|(i, op)| if let Op::Link(to) = op { Some((i, to)) } else { None });
     let mut count = 0;
@@ -213,7 +216,7 @@ fn links_are_switched_only_to_files_that_are_safe() {
 
 #[test]
 fn a_power_cut_during_recovery_does_no_harm() {
-    let (disk, reels) = record();
+    let (disk, reels) = record(Container::Mp4);
     let ops = disk.ops();
     let last_sync = ops.iter().rposition(|op| matches!(op, Op::Create(..))).unwrap() + 6;
     for after in [last_sync, ops.len() - 8, ops.len() - 5, ops.len() - 4] {
@@ -238,7 +241,7 @@ fn a_power_cut_during_recovery_does_no_harm() {
 /// Every step of one segment's life as two players see it: from its first fragment to its last name.
 #[test]
 fn ffmpeg_and_gstreamer_play_every_step() {
-    let (disk, _) = record();
+    let (disk, _) = record(Container::Mp4);
     let ops = disk.ops();
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("state.mp4");
@@ -257,7 +260,7 @@ fn ffmpeg_and_gstreamer_play_every_step() {
         });
         for (i, content) in contents.into_iter().filter(|c| seen.insert(c.clone())).enumerate() {
             std::fs::write(&path, content).unwrap();
-            let played = (players::ffprobe(&path).0, players::gstreamer(&path));
+            let played = (players::ffprobe(&path).0, players::gstreamer(&path, "qtdemux"));
             let last = ops[after - 1].kind();
             assert!(played.0.min(played.1) >= promised, "{played:?} of {promised} pictures, state {i} after {last}");
             count += 1;
@@ -267,6 +270,6 @@ fn ffmpeg_and_gstreamer_play_every_step() {
     let (name, _) = disk.files().names.first_key_value().map(|(n, f)| (n.clone(), *f)).unwrap();
     std::fs::write(&path, disk.files().content(&name)).unwrap();
     let (frames, seconds) = players::ffprobe(&path);
-    assert_eq!((frames, players::gstreamer(&path)), (30, 30));
+    assert_eq!((frames, players::gstreamer(&path, "qtdemux")), (30, 30));
     assert!((seconds - 1.0).abs() < 0.001, "{seconds}");
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::storage::disk::{Disk, DiskFile, Item};
-use crate::storage::mp4::{self, Found};
+use crate::storage::mp4;
+use crate::storage::mux::{self, Wrap};
 
 /// One operation. Files are known by the number of their creation, whatever they are called later.
 #[derive(Debug, Clone)]
@@ -203,13 +204,28 @@ impl DiskFile for JournalFile {
     }
 
     fn datasync(&mut self) -> io::Result<()> {
-        // What was safe before stays safe while the closing moov is appended and the header switched.
-        let pictures = match mp4::read(self).unwrap() {
-            Found::Fragments(found) => found.samples.len(),
-            _ => usize::MAX,
-        };
-        self.journal.op(Op::Sync(self.number, pictures));
+        self.journal.op(Op::Sync(self.number, self.pictures()));
         Ok(())
+    }
+}
+
+impl JournalFile {
+    fn pictures(&self) -> usize {
+        let mut start = [0; 4];
+        self.read_at(&mut start, 0).unwrap();
+        let wrap = match start {
+            [0x47, ..] => Wrap::Ts,
+            [0x1a, 0x45, 0xdf, 0xa3] => Wrap::Mkv,
+            _ => {
+                let found = mp4::read(self).unwrap();
+                // What was safe before stays safe while the closing moov is appended and the header switched.
+                return if let mp4::Found::Fragments(found) = found { found.samples.len() } else { usize::MAX };
+            }
+        };
+        match mux::read(self, wrap).unwrap() {
+            mux::Found::Plays { pictures, .. } => pictures,
+            other => panic!("{other:?} was flushed"),
+        }
     }
 }
 
@@ -223,11 +239,14 @@ pub(super) struct State {
 }
 
 /// Hands to `see` every state that a power cut after the first `after` operations may leave: what was flushed is
-/// there; of the rest, any subset, and any one write of it torn in any of several ways.
+/// there; of the rest, any subset (of more than four operations: all or none, but for one), and any one write of it torn
+/// in any of several ways.
 pub(super) fn states(before: &Files, ops: &[Op], after: usize, mut see: impl FnMut(State)) {
     let loose: Vec<usize> = (0..after).filter(|i| !is_durable(ops, *i, after)).collect();
-    assert!(loose.len() <= 4, "operations pile up unflushed: {loose:?}");
-    for subset in 0..1u32 << loose.len() {
+    let count = u32::try_from(loose.len()).unwrap();
+    assert!(count <= 12, "operations pile up unflushed: {loose:?}");
+    let few = |subset: &u32| count <= 4 || subset.count_ones() <= 1 || subset.count_ones() + 1 >= count;
+    for subset in (0..1u32 << count).filter(few) {
         let applied = |i: usize| loose.iter().position(|l| *l == i).is_none_or(|bit| subset >> bit & 1 == 1);
         let build = |replace: Option<(usize, &Op)>| {
             let mut files = before.clone();

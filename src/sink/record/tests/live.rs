@@ -15,8 +15,12 @@ use crate::base::request::RequestKeyframe;
 use crate::base::units::ByteSize;
 use crate::hub::Hub;
 use crate::media::access_unit::AccessUnit;
+use crate::media::container::Container;
 use crate::plan::{RecordPlan, StoragePlan};
 use crate::sink::record::{Handle, Setup, start};
+use crate::storage::disk::{Directory, Disk};
+use crate::storage::mark::Mark;
+use crate::storage::mux::{self, Wrap};
 use crate::storage::{self, Storage, Volume, mp4};
 
 pub(super) struct Rig {
@@ -42,14 +46,14 @@ pub(super) fn plan(path: &Path) -> StoragePlan {
 
 impl Rig {
     /// Segments of 1 s, a queue of 2 s.
-    pub(super) fn new(open: impl FnOnce(Arc<dyn Clock>, Health) -> Storage) -> Self {
+    pub(super) fn new(format: Container, open: impl FnOnce(Arc<dyn Clock>, Health) -> Storage) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let health = Health::new(clock.clone());
         let hub = Hub::new(clock.clone());
         let storage = open(clock.clone(), health.clone());
         let record = start(Setup {
             stream: StreamId::new("live").unwrap(),
-            plan: RecordPlan { segment: Duration::from_secs(1), buffer: Duration::from_secs(2) },
+            plan: RecordPlan { format, segment: Duration::from_secs(1), buffer: Duration::from_secs(2) },
             storage: storage.clone(),
             hub: hub.clone(),
             clock: clock.clone(),
@@ -60,16 +64,20 @@ impl Rig {
     }
 
     pub(super) fn on(path: &Path) -> Self {
+        Self::making(Container::Mp4, path)
+    }
+
+    pub(super) fn making(format: Container, path: &Path) -> Self {
         let plan = plan(path);
-        Self::new(|clock, health| {
+        Self::new(format, |clock, health| {
             storage::start(storage::Setup { plan, first: StreamId::new("live").ok(), clock, health })
         })
     }
 
-    fn on_faulty(path: &Path) -> (Self, FaultyDisk) {
+    pub(super) fn on_faulty(format: Container, path: &Path) -> (Self, FaultyDisk) {
         let disk = FaultyDisk::open(path);
         let volume = Volume::for_test(Arc::new(disk.clone()), None);
-        (Self::new(|_, _| Storage::for_test(volume)), disk)
+        (Self::new(format, |_, _| Storage::for_test(volume)), disk)
     }
 
     /// Publishes so many pictures, 1/30 s apart by their time stamps, at once.
@@ -86,11 +94,11 @@ impl Rig {
         self.health.report().into_iter().find(|b| b.name == name).unwrap()
     }
 
-    fn frames(&self) -> u64 {
+    pub(super) fn frames(&self) -> u64 {
         self.page("live/record").counters.get("frames").copied().unwrap_or(0)
     }
 
-    fn has(&self, code: FaultCode) -> bool {
+    pub(super) fn has(&self, code: FaultCode) -> bool {
         self.page("live/record").faults.iter().any(|f| f.code == code)
     }
 }
@@ -103,17 +111,26 @@ impl Drop for Rig {
 }
 
 /// The finished segments below a directory, in order of run and place, each with its mark and its pictures.
-pub(super) fn segments(root: &Path) -> Vec<(mp4::Mark, usize)> {
-    let mut found: Vec<_> = files(root)
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|e| e == "mp4"))
-        .map(|path| {
-            let data = std::fs::read(&path).unwrap();
-            (mp4::mark_of(&data).unwrap(), mp4::plain::samples(&data).unwrap().len())
-        })
-        .collect();
+pub(super) fn segments(root: &Path) -> Vec<(Mark, usize)> {
+    let mut found: Vec<_> = files(root).iter().filter_map(|path| segment(path)).collect();
     found.sort_by_key(|(mark, _)| (mark.run, mark.seq));
     found
+}
+
+/// The mark and the pictures of a finished segment.
+pub(super) fn segment(path: &Path) -> Option<(Mark, usize)> {
+    let wrap = match path.extension()?.to_str()? {
+        "mp4" => {
+            let data = std::fs::read(path).unwrap();
+            return Some((mp4::mark_of(&data).unwrap(), mp4::plain::samples(&data).unwrap().len()));
+        }
+        "ts" => Wrap::Ts,
+        "mkv" => Wrap::Mkv,
+        _ => return None,
+    };
+    let file = Directory::open(path.parent().unwrap()).unwrap().open(path.file_name().unwrap().as_ref()).unwrap();
+    let mux::Found::Plays { pictures, .. } = mux::read(file.as_ref(), wrap).unwrap() else { panic!("{path:?}") };
+    Some((mux::mark(file.as_ref()).unwrap().unwrap(), pictures))
 }
 
 /// Regular files below a directory.
@@ -173,7 +190,7 @@ fn a_silent_source_leaves_a_finished_file_and_an_idle_recorder() {
 #[test]
 fn a_blocked_disk_fills_the_queue_and_the_gap_is_marked_and_reported() {
     let root = tempfile::tempdir().unwrap();
-    let (mut rig, disk) = Rig::on_faulty(root.path());
+    let (mut rig, disk) = Rig::on_faulty(Container::Mp4, root.path());
     rig.send(20);
     until("the first fragment", || rig.frames() > 0);
     disk.set(Mood::Blocked);
@@ -207,7 +224,7 @@ fn a_blocked_disk_fills_the_queue_and_the_gap_is_marked_and_reported() {
 fn errors_are_faults_and_recording_resumes_in_a_new_run() {
     for (mood, code) in [(Mood::Full, FaultCode::StorageFull), (Mood::Broken, FaultCode::WriteFailed)] {
         let root = tempfile::tempdir().unwrap();
-        let (mut rig, disk) = Rig::on_faulty(root.path());
+        let (mut rig, disk) = Rig::on_faulty(Container::Mp4, root.path());
         rig.send(20);
         until("the first fragment", || rig.frames() > 0);
         disk.set(mood);
@@ -257,7 +274,7 @@ fn an_absent_disk_is_a_state_and_the_queue_waits_for_it() {
 #[test]
 fn a_stop_during_a_blocked_write_does_not_hang_the_daemon() {
     let root = tempfile::tempdir().unwrap();
-    let (mut rig, disk) = Rig::on_faulty(root.path());
+    let (mut rig, disk) = Rig::on_faulty(Container::Mp4, root.path());
     rig.send(20);
     until("the first fragment", || rig.frames() > 0);
     disk.set(Mood::Blocked);

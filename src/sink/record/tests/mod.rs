@@ -4,6 +4,7 @@ mod film;
 mod journal;
 mod kill;
 mod live;
+mod muxed;
 mod players;
 mod reopen;
 

@@ -14,16 +14,18 @@ pub(super) fn ffprobe(path: &Path) -> (usize, f64) {
         .output()
         .expect("ffmpeg is installed");
     let text = String::from_utf8(out.stdout).unwrap();
-    let mut lines = text.lines();
-    let frames = lines.next().and_then(|l| l.trim().parse().ok()).unwrap_or(0);
-    (frames, lines.next().and_then(|l| l.trim().parse().ok()).unwrap_or(0.0))
+    // Of a transport stream it says the pictures twice: once in its program.
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let frames = lines.next().and_then(|line| line.parse().ok()).unwrap_or(0);
+    (frames, lines.next_back().and_then(|line| line.parse().ok()).unwrap_or(0.0))
 }
 
-/// Pictures that GStreamer decodes before the end or an error.
-pub(super) fn gstreamer(path: &Path) -> usize {
+/// Pictures that GStreamer decodes before the end or an error, with this demuxer.
+pub(super) fn gstreamer(path: &Path, demuxer: &str) -> usize {
     gst::init().unwrap();
-    let text = "filesrc name=in ! qtdemux ! h264parse ! avdec_h264 max-threads=1 ! appsink name=out sync=false";
-    let pipeline = gst::parse::launch(text).unwrap().downcast::<gst::Pipeline>().unwrap();
+    let text =
+        format!("filesrc name=in ! {demuxer} ! h264parse ! avdec_h264 max-threads=1 ! appsink name=out sync=false");
+    let pipeline = gst::parse::launch(&text).unwrap().downcast::<gst::Pipeline>().unwrap();
     pipeline.by_name("in").unwrap().set_property("location", path.to_str().unwrap());
     let out = pipeline.by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
     let bus = pipeline.bus().unwrap();

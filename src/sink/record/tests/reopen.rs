@@ -13,8 +13,9 @@ use crate::base::fault::FaultCode;
 use crate::base::health::{Condition, Health};
 use crate::base::id::StreamId;
 use crate::media::access_unit::AccessUnit;
+use crate::media::container::Container;
 use crate::storage::layout::{self, Kind};
-use crate::storage::mp4::Mark;
+use crate::storage::mark::Mark;
 use crate::storage::recover::recover;
 use crate::storage::segment::Segment;
 use crate::storage::{self, Volume};
@@ -27,7 +28,7 @@ fn live() -> StreamId {
 fn begin(volume: &Arc<Volume>, film: &[Arc<AccessUnit>]) -> Segment {
     let start_ns = 1_795_161_600_000_000_000;
     let mark = Mark { run: volume.next_run(), seq: 0, start_ns, lost: 0, clock_right: true };
-    let mut segment = Segment::new(volume.clone(), &live(), mark, &film[0].format, film[0].pts);
+    let mut segment = Segment::new(volume.clone(), &live(), mark, &film[0].format, film[0].pts, Container::Mp4);
     segment.append(film).unwrap();
     segment
 }
