@@ -4,6 +4,7 @@ pub mod prepare;
 mod signals;
 mod stream;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::control::{self, Control};
 use crate::http::{Door, Limits};
 use crate::plan::Plan;
 use crate::sink::{record, rtsp};
+use crate::storage::memory::Memory;
 use crate::storage::{self, Storage};
 use crate::supervise::systemd::Systemd;
 use crate::supervise::{self, CONTROL_LIMIT, watchdog};
@@ -86,8 +88,9 @@ impl Daemon {
         let health = Health::new(clock.clone());
         let parts = Parts { clock, health, shutdown };
         parts.tell_configuration(&config, fallback.as_ref());
+        let state = config.directories.state.clone();
         let keep = (last_good && fallback.is_none()).then_some(config);
-        let storage = plan.storage.as_ref().map(|storage| parts.storage(storage.clone(), &plan));
+        let storage = plan.storage.as_ref().map(|storage| parts.storage(storage.clone(), &plan, &state));
         let start = |plan| Stream::start(plan, &parts, storage.as_ref());
         let streams: Vec<Stream> = plan.streams.iter().map(start).collect();
         let rtsp = plan.rtsp.as_ref().map(|rtsp| parts.rtsp(rtsp.clone(), &streams));
@@ -134,8 +137,9 @@ struct Parts {
 }
 
 impl Parts {
-    fn storage(&self, plan: crate::plan::StoragePlan, whole: &Plan) -> Storage {
+    fn storage(&self, plan: crate::plan::StoragePlan, whole: &Plan, state: &Path) -> Storage {
         storage::start(storage::Setup {
+            memory: Some(Memory::new(state, &plan.path)),
             plan,
             first: whole.streams.first().map(|s| s.id.clone()),
             clock: self.clock.clone(),

@@ -12,6 +12,7 @@ use crate::hub::{Hub, PictureSlot};
 use crate::pipeline;
 use crate::plan::StreamPlan;
 use crate::probe::v4l2::Kernel;
+use crate::sink::snapshot::NotKept;
 use crate::sink::{record, rtsp, snapshot};
 use crate::storage::Storage;
 use crate::supervise::watchdog::Watched;
@@ -139,7 +140,10 @@ fn keep(stream: StreamId, storage: Option<Storage>) -> snapshot::Keep {
     Box::new(move |snapshot| match &storage {
         Some(storage) => {
             let written = storage.write_image(&stream, &snapshot.jpeg, snapshot.taken);
-            written.map(drop).map_err(|e| Chain(&e).to_string())
+            written.map(drop).map_err(|e| {
+                let detail = Chain(&e).to_string();
+                if e.is_refusal() { NotKept::Refused(detail) } else { NotKept::Failed(detail) }
+            })
         }
         None => Ok(()),
     })

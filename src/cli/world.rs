@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::config::problem::{Problem, Problems};
 use crate::media::format::{Flip, PixelFormat};
 use crate::plan::{Plan, SourceKind, StoragePlan, StreamPlan};
+use crate::storage::memory::Memory;
 use crate::storage::{Volume, volume};
 
 /// Everything that is wrong.
@@ -120,7 +121,8 @@ impl World<'_> {
         if own && !path.parent().is_some_and(Path::exists) {
             return;
         }
-        if let Err(e) = Volume::inspect(path) {
+        let memory = Memory::new(&self.config.directories.state, path);
+        if let Err(e) = memory.check().and_then(|()| Volume::inspect(path)) {
             self.problem("storage.path", Chain(&e).to_string(), "");
             return;
         }

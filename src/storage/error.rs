@@ -72,6 +72,11 @@ impl Error {
         move |source| Self::Io { doing, path: path.to_owned(), source }
     }
 
+    /// The storage as a whole takes nothing now, which its own page says, with a fault.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Foreign { .. } | Self::Busy(_) | Self::Full { .. })
+    }
+
     pub(super) fn missing(path: &Path, why: impl Into<String>, source: Option<io::Error>) -> Self {
         Self::Missing { path: path.to_owned(), why: why.into(), source }
     }

@@ -12,6 +12,7 @@ mod keeper;
 pub mod layout;
 pub mod mark;
 mod marker;
+pub mod memory;
 pub mod mounts;
 pub mod mp4;
 pub(crate) mod mux;

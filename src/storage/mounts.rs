@@ -38,6 +38,17 @@ impl Mounts {
         Self { wanted, present: mountinfo_points(mountinfo) }
     }
 
+    /// True if something is mounted there.
+    pub(super) fn is_present(&self, point: &Path) -> bool {
+        point == Path::new("/") || self.present.iter().any(|present| present == point)
+    }
+
+    /// The mount point on which `path` lies, which is absolute and has no links in it.
+    pub(super) fn point_of(&self, path: &Path) -> Option<&Path> {
+        let above = self.present.iter().filter(|point| path.starts_with(point));
+        above.max_by_key(|point| point.components().count()).map(PathBuf::as_path)
+    }
+
     /// The innermost mount point at or above `path` that is meant to be mounted and is not. `path` is absolute and
     /// has no links in it.
     pub fn missing_for(&self, path: &Path) -> Option<&Path> {
@@ -137,6 +148,11 @@ mod tests {
             assert_eq!(missing(FSTAB, present, path).as_deref(), want, "{path}");
         }
         assert_eq!(missing("", "", "/data"), None);
+        let mounts = Mounts { wanted: Vec::new(), present: mountinfo(MOUNTED) };
+        for (path, point) in [("/data/video", "/data"), ("/database", "/"), ("/data", "/data")] {
+            assert_eq!(mounts.point_of(Path::new(path)), Some(Path::new(point)));
+            assert!(mounts.is_present(Path::new(point)) && !mounts.is_present(Path::new("/mnt/my disk")));
+        }
     }
 
     #[test]

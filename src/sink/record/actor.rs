@@ -54,7 +54,8 @@ impl Actor {
         &self.setup.stream
     }
 
-    pub(super) fn run(mut self) {
+    /// Until it is stopped. After a panic it may be begun anew: what was open then was given up by its owner.
+    pub(super) fn run(&mut self) {
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
         while self.handle.stop.asked().is_none() {
             let Some(volume) = self.setup.storage.wait(TICK) else {
@@ -195,7 +196,9 @@ impl Actor {
         let now = self.now();
         self.handle.heartbeat.tick(now);
         reporter.set(Condition::Running, "");
-        for code in [FaultCode::StorageMissing, FaultCode::StorageForeign, FaultCode::StorageFull] {
+        let over =
+            [FaultCode::StorageMissing, FaultCode::StorageForeign, FaultCode::StorageFull, FaultCode::TaskFailed];
+        for code in over {
             reporter.clear(code);
         }
         if self.trouble.is_some_and(|trouble| now.saturating_sub(trouble) > CLEAN) {

@@ -6,8 +6,8 @@
 //! dropped, and the recording goes on in a new run, whose first file says how many pictures are missing before it.
 //!
 //! What is lost: by a killed process, the pictures of the last half second; by a power cut, those of the last second;
-//! of a finished segment, nothing. `crash` (the tests) cuts the file at every write, at bytes within writes, and at
-//! every reordering between two flushes.
+//! of a finished segment, nothing. `crash` and `muxed` (the tests) cut the file at every write, at bytes within writes,
+//! and at every reordering between two flushes; `faults` lets every step fail.
 
 mod actor;
 mod cut;
@@ -74,10 +74,12 @@ pub fn start(setup: Setup) -> Handle {
     let policy = Policy::Lossless { depth: setup.plan.buffer, bytes: QUEUE_BYTES };
     // Subscribed here, not on the thread: what is published after this call is recorded.
     let reader = setup.hub.subscribe(policy, false);
-    let actor = actor::Actor::new(setup, reader, handle.clone());
+    let mut actor = actor::Actor::new(setup, reader, handle.clone());
     let stopped = Ended(handle.stopped.clone());
-    task::thread(&format!("rec-{}", actor.stream()), move || {
-        let _stopped = stopped;
+    let name = format!("rec-{}", actor.stream());
+    task::kept(&name, handle.reporter.clone(), handle.stop.clone(), move || {
+        // Owned by the body, which ends with the thread and not with a panic.
+        let _stopped = &stopped;
         actor.run();
     });
     handle
@@ -111,7 +113,7 @@ impl Handle {
     }
 }
 
-/// Says that the thread has ended, even by a panic.
+/// Says that the thread has ended.
 struct Ended(Shutdown);
 
 impl Drop for Ended {

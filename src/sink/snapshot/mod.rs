@@ -57,9 +57,18 @@ pub struct Snapshot {
     pts: Duration,
 }
 
-/// Stores a snapshot; the error text says what went wrong. Runs on a thread of its own: a disk that hangs stops the
-/// storing of snapshots, not the making of them.
-pub type Keep = Box<dyn FnMut(&Snapshot) -> Result<(), String> + Send>;
+/// Stores a snapshot. Runs on a thread of its own: a disk that hangs stops the storing of snapshots, not the making of
+/// them.
+pub type Keep = Box<dyn FnMut(&Snapshot) -> Result<(), NotKept> + Send>;
+
+/// Why a snapshot was not stored, in words for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotKept {
+    /// The storage takes nothing now, and says why on its own page: one cause, one fault.
+    Refused(String),
+    /// Writing it failed.
+    Failed(String),
+}
 
 /// What the snapshots of a stream need.
 pub struct Setup {
@@ -107,27 +116,31 @@ pub fn start(setup: Setup) -> (Handle, Vec<JoinHandle<Option<()>>>) {
     }
     // One in the queue besides the one being written; a slow disk skips snapshots, it does not save them up.
     let (keeps, kept) = mpsc::sync_channel(1);
-    let keep = setup.keep;
+    let (mut keep, shutdown) = (setup.keep, setup.shutdown);
     let maker =
         Maker { pictures: setup.pictures, carrier: setup.carrier, clock: setup.clock, jpeg: None, newest: None };
-    let actor = Actor { maker, report: report.clone(), every, keeps, shutdown: setup.shutdown };
+    let mut actor = Actor { maker, report: report.clone(), every, keeps, shutdown: shutdown.clone() };
     let threads = vec![
-        task::thread("snapshot-write", move || write(&kept, keep, &report)),
-        task::thread("snapshot", move || actor.run(&asked)),
+        task::kept("snapshot-write", report.clone(), shutdown.clone(), move || write(&kept, &mut keep, &report)),
+        task::kept("snapshot", actor.report.clone(), shutdown, move || actor.run(&asked)),
     ];
     (Handle(asks), threads)
 }
 
 /// Stores what comes until the actor ends.
-fn write(kept: &mpsc::Receiver<Snapshot>, mut keep: Keep, report: &Reporter) {
+fn write(kept: &mpsc::Receiver<Snapshot>, keep: &mut Keep, report: &Reporter) {
     for snapshot in kept {
         match keep(&snapshot) {
             Ok(()) => {
                 report.set(Condition::Running, "");
-                report.clear(FaultCode::SnapshotFailed);
+                [FaultCode::SnapshotFailed, FaultCode::TaskFailed].into_iter().for_each(|code| report.clear(code));
                 report.count("snapshots", 1);
             }
-            Err(detail) => fail(report, &detail),
+            Err(NotKept::Refused(detail)) => {
+                report.clear(FaultCode::SnapshotFailed);
+                report.set(Condition::Absent, detail);
+            }
+            Err(NotKept::Failed(detail)) => fail(report, &detail),
         }
     }
 }
@@ -149,7 +162,7 @@ struct Actor {
 const MAX_WAIT: Duration = Duration::from_millis(200);
 
 impl Actor {
-    fn run(mut self, asked: &mpsc::Receiver<Reply>) {
+    fn run(&mut self, asked: &mpsc::Receiver<Reply>) {
         let clock = self.maker.clock.clone();
         let mut due = clock.monotonic();
         while self.shutdown.asked().is_none() {
@@ -162,8 +175,12 @@ impl Actor {
             }
             let wait = self.every.map_or(MAX_WAIT, |_| due.saturating_sub(clock.monotonic()).min(MAX_WAIT));
             if let Ok(reply) = asked.recv_timeout(wait) {
+                let answer = self.maker.snapshot();
+                if answer.is_ok() {
+                    self.report.clear(FaultCode::TaskFailed);
+                }
                 // The asker may have given up meanwhile.
-                let _ = reply.try_send(self.maker.snapshot());
+                let _ = reply.try_send(answer);
             }
         }
         self.report.set(Condition::Stopped, "");
@@ -218,5 +235,36 @@ impl Maker {
         // Kept only after success: one that failed is made anew.
         self.jpeg = Some(encoder);
         Ok(jpeg)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::SystemClock;
+
+    #[test]
+    fn one_cause_is_one_fault() {
+        let health = Health::new(Arc::new(SystemClock));
+        let report = health.reporter("live/snapshot");
+        let page = || {
+            let page = health.report().remove(0);
+            (page.condition, page.faults.iter().map(|fault| fault.code).collect::<Vec<_>>())
+        };
+        let store = |answer: Result<(), NotKept>| {
+            let (send, receive) = mpsc::sync_channel(1);
+            send.send(Snapshot { jpeg: Bytes::new(), taken: Duration::ZERO, pts: Duration::ZERO }).unwrap();
+            drop(send);
+            let mut keep: Keep = Box::new(move |_| answer.clone());
+            write(&receive, &mut keep, &report);
+        };
+        let failed = vec![FaultCode::SnapshotFailed];
+        store(Err(NotKept::Failed("cannot write x".into())));
+        assert_eq!(page(), (Condition::Recovering, failed));
+        // The storage has its own page and fault for that.
+        store(Err(NotKept::Refused("storage /data: it is full".into())));
+        assert_eq!(page(), (Condition::Absent, Vec::new()));
+        store(Ok(()));
+        assert_eq!(page(), (Condition::Running, Vec::new()));
     }
 }

@@ -13,12 +13,14 @@ use crate::base::fault::FaultCode;
 use crate::base::health::{Condition, Health, Reporter};
 use crate::base::heartbeat::Heartbeat;
 use crate::base::id::StreamId;
+use crate::base::shutdown::{Shutdown, Stop};
 use crate::base::task;
 use crate::base::units::ByteSize;
 use crate::plan::StoragePlan;
 
 use crate::storage::catalog::OpenFiles;
 use crate::storage::error::Error;
+use crate::storage::memory::Memory;
 use crate::storage::recover;
 use crate::storage::retention::Limits;
 use crate::storage::volume::Volume;
@@ -47,6 +49,8 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
     /// The book in which it has the page `storage`.
     pub health: Health,
+    /// On which mount point it lay; `None` to look only at what is there now.
+    pub memory: Option<Memory>,
 }
 
 /// The storage of the daemon. Cheap to clone.
@@ -59,6 +63,8 @@ struct Shared {
     /// Beats with every look at the disk; stands still while the disk does not answer.
     heartbeat: Heartbeat,
     reporter: Reporter,
+    /// Ends the pause of a keeper that panicked.
+    stop: Shutdown,
     slot: Mutex<Slot>,
     changed: Condvar,
 }
@@ -80,10 +86,11 @@ pub fn start(setup: Setup) -> Storage {
         images: setup.plan.images,
         path: setup.plan.path.clone(),
         heartbeat: Heartbeat::new(),
+        stop: Shutdown::new(),
         slot: Mutex::default(),
         changed: Condvar::new(),
     }));
-    let keeper = Keeper {
+    let mut keeper = Keeper {
         shared: storage.0.clone(),
         limits: Limits {
             keep_free: setup.plan.keep_free.bytes(),
@@ -91,6 +98,7 @@ pub fn start(setup: Setup) -> Storage {
             min_keep: setup.plan.min_keep,
         },
         first: setup.first,
+        memory: setup.memory,
         clock: setup.clock,
         reporter,
         cleaning: false,
@@ -99,8 +107,14 @@ pub fn start(setup: Setup) -> Storage {
         recover_at: Duration::ZERO,
         given_up: Vec::new(),
         aside: Vec::new(),
+        may_make: true,
     };
-    task::thread("storage", move || keeper.run());
+    let (stop, ended) = (storage.0.stop.clone(), Ended(storage.0.clone()));
+    task::kept("storage", keeper.reporter.clone(), stop, move || {
+        // Owned by the body, which ends with the thread and not with a panic.
+        let _ended = &ended;
+        keeper.run();
+    });
     storage
 }
 
@@ -113,6 +127,7 @@ impl Storage {
             images: 3,
             path: volume.path().to_owned(),
             heartbeat: Heartbeat::new(),
+            stop: Shutdown::new(),
             slot: Mutex::new(Slot { volume: Some(volume), stopped: true, ..Slot::default() }),
             changed: Condvar::new(),
         }))
@@ -172,9 +187,28 @@ impl Storage {
     /// held it longer than `deadline`.
     pub fn stop(&self, deadline: Duration) -> bool {
         self.0.lock().stop = true;
+        self.0.stop.trigger(Stop::Graceful);
         self.0.changed.notify_all();
         let wait = self.0.changed.wait_timeout_while(self.0.lock(), deadline, |s| !s.stopped);
         wait.expect("nothing panics while it holds this lock").0.stopped
+    }
+}
+
+/// Why a sleep ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    Time,
+    Poked,
+    Stop,
+}
+
+/// Says that the thread has ended.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.lock().stopped = true;
+        self.0.changed.notify_all();
     }
 }
 
@@ -183,12 +217,15 @@ impl Shared {
         self.slot.lock().expect("nothing panics while it holds this lock")
     }
 
-    /// Sleeps until somebody pokes or stops; true for stop.
-    fn sleep(&self, time: Duration) -> bool {
+    /// Sleeps until somebody pokes or stops; says which.
+    fn sleep(&self, time: Duration) -> Woken {
         let wait = self.changed.wait_timeout_while(self.lock(), time, |s| !s.poked && !s.stop);
         let mut slot = wait.expect("nothing panics while it holds this lock").0;
-        slot.poked = false;
-        slot.stop
+        match (slot.stop, std::mem::take(&mut slot.poked)) {
+            (true, _) => Woken::Stop,
+            (false, true) => Woken::Poked,
+            (false, false) => Woken::Time,
+        }
     }
 }
 
@@ -196,11 +233,12 @@ struct Keeper {
     shared: Arc<Shared>,
     limits: Limits,
     first: Option<StreamId>,
+    memory: Option<Memory>,
     clock: Arc<dyn Clock>,
     reporter: Reporter,
     cleaning: bool,
-    /// Deleting would not make the room that is missing: until when that stands, and how much free space ends it.
-    hopeless: Option<(Duration, u64)>,
+    /// Deleting would not make the room that is missing.
+    hopeless: Option<retain::Hopeless>,
     /// Open segments that nobody writes any more.
     leftovers: OpenFiles,
     recover_at: Duration,
@@ -208,33 +246,33 @@ struct Keeper {
     given_up: Vec<Arc<Volume>>,
     /// Set aside since the start.
     aside: Vec<PathBuf>,
+    /// False once there was a disk: an empty place where it was is its mount point, and belongs to the root file system.
+    may_make: bool,
 }
 
 impl Keeper {
-    fn run(mut self) {
+    /// Until the daemon ends; begun anew after a panic.
+    fn run(&mut self) {
         let mut backoff = Backoff::new(OPEN_FIRST, OPEN_MAX);
-        // Once there was a disk, an empty place where it was is its mount point, and belongs to the root file system.
-        let mut may_make = true;
+        self.give_up();
         loop {
             let since = self.clock.monotonic();
             self.let_go(None);
             self.shared.heartbeat.tick(since);
-            match Volume::open(&self.shared.path, self.first.clone(), may_make.then(|| self.clock.wall())) {
+            match self.open() {
                 Ok((volume, open)) => {
-                    may_make = false;
+                    self.may_make = false;
                     if self.keep(volume, open) {
                         break;
                     }
                 }
                 Err(e) => self.absent(&e),
             }
-            if self.shared.sleep(backoff.after(self.clock.monotonic().saturating_sub(since))) {
+            if self.shared.sleep(backoff.after(self.clock.monotonic().saturating_sub(since))) == Woken::Stop {
                 break;
             }
         }
         self.reporter.set(Condition::Stopped, "");
-        self.shared.lock().stopped = true;
-        self.shared.changed.notify_all();
     }
 
     /// Keeps an open volume until it is gone (false) or the daemon ends (true).
@@ -245,21 +283,40 @@ impl Keeper {
         self.hopeless = None;
         self.shared.lock().volume = Some(volume.clone());
         self.shared.changed.notify_all();
+        let mut woken = Woken::Time;
         let stop = loop {
-            if let Err(e) = volume.check().and_then(|()| self.look(&volume)) {
+            let writable = if woken == Woken::Poked { volume.touch() } else { Ok(()) };
+            if let Err(e) = writable.and_then(|()| volume.check()).and_then(|()| self.look(&volume)) {
                 self.absent(&e);
                 break false;
             }
             self.shared.heartbeat.tick(self.clock.monotonic());
-            UNUSABLE.into_iter().for_each(|code| self.reporter.clear(code));
-            if self.shared.sleep(if self.cleaning { LOOK_EVERY / 10 } else { LOOK_EVERY }) {
+            UNUSABLE.into_iter().chain([FaultCode::TaskFailed]).for_each(|code| self.reporter.clear(code));
+            woken = self.shared.sleep(if self.cleaning { LOOK_EVERY / 10 } else { LOOK_EVERY });
+            if woken == Woken::Stop {
                 break true;
             }
         };
-        self.shared.lock().volume = None;
-        volume.close();
-        self.given_up.push(volume);
+        drop(volume);
+        self.give_up();
         stop
+    }
+
+    fn open(&self) -> Result<(Arc<Volume>, OpenFiles), Error> {
+        self.memory.as_ref().map_or(Ok(()), Memory::check)?;
+        let make = self.may_make.then(|| self.clock.wall());
+        let opened = Volume::open(&self.shared.path, self.first.clone(), make)?;
+        self.memory.iter().for_each(Memory::remember);
+        Ok(opened)
+    }
+
+    /// Takes the volume away from the writers.
+    fn give_up(&mut self) {
+        let volume = self.shared.lock().volume.take();
+        if let Some(volume) = volume {
+            volume.close();
+            self.given_up.push(volume);
+        }
     }
 
     fn absent(&self, e: &Error) {

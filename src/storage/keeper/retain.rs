@@ -14,6 +14,17 @@ use super::Keeper;
 /// So often is measured again whether deleting would help: it takes some seconds with half a million files.
 const MEASURE_EVERY: Duration = Duration::from_secs(60);
 
+/// What was found when it was measured whether deleting helps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hopeless {
+    /// Until when that stands.
+    until: Duration,
+    /// So much free space ends it.
+    enough: u64,
+    /// Bytes of ours that might be deleted.
+    ours: u64,
+}
+
 impl Keeper {
     pub(super) fn retain(&mut self, volume: &Volume, free: u64) {
         let now = self.clock.wall_is_right().then(|| self.clock.wall());
@@ -51,10 +62,7 @@ impl Keeper {
         self.cleaning = decision.cleaning;
         volume.set_full(decision.full.then_some(free));
         if decision.stuck {
-            let left = ByteSize::from_bytes(free);
-            let keep = ByteSize::from_bytes(self.limits.keep_free);
-            let why = "what fills it is not ours or lies within storage.min_keep, so nothing is deleted";
-            self.reporter.raise(FaultCode::StorageFull, format!("{left} are free, {keep} are to be; {why}"));
+            self.reporter.raise(FaultCode::StorageFull, self.why_stuck(free, decision.full));
         } else if !self.cleaning {
             self.reporter.clear(FaultCode::StorageFull);
         }
@@ -62,12 +70,25 @@ impl Keeper {
 }
 
 impl Keeper {
+    fn why_stuck(&self, free: u64, full: bool) -> String {
+        let (left, keep) = (ByteSize::from_bytes(free), ByteSize::from_bytes(self.limits.keep_free));
+        let why = match self.hopeless.map_or(0, |found| found.ours) {
+            0 => "what fills it is not ours or lies within storage.min_keep".to_owned(),
+            ours => {
+                let ours = ByteSize::from_bytes(ours);
+                format!("other data fills it: to delete all {ours} of recordings beyond storage.min_keep would not do")
+            }
+        };
+        let then = if full { "; recording waits" } else { "" };
+        format!("{left} are free, {keep} are to be; {why}, so nothing is deleted{then}")
+    }
+
     /// Whether deleting what may go would free what is missing. A "no" took a look at every file and stands for a
     /// minute, unless others make room before: recording itself changes nothing about it.
     fn helps(&mut self, volume: &Volume, free: u64) -> bool {
         let missing = retention::missing(&self.limits, free);
         let now = self.clock.monotonic();
-        if self.hopeless.is_some_and(|(until, enough)| now < until && free < enough) {
+        if self.hopeless.is_some_and(|found| now < found.until && free < found.enough) {
             return false;
         }
         let mut found = 0u64;
@@ -84,7 +105,8 @@ impl Keeper {
             }
         }
         let short = missing.saturating_sub(found);
-        self.hopeless = (short > 0).then_some((now + MEASURE_EVERY, free.saturating_add(short)));
+        let enough = free.saturating_add(short);
+        self.hopeless = (short > 0).then_some(Hopeless { until: now + MEASURE_EVERY, enough, ours: found });
         self.hopeless.is_none()
     }
 }

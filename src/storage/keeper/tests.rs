@@ -68,7 +68,7 @@ impl House {
             images: 2,
         };
         let clock = Arc::new(SimClock::at(Duration::from_secs(UNIX + 200_000)));
-        let setup = Setup { plan, first: Some(live()), clock, health: self.health.clone() };
+        let setup = Setup { plan, first: Some(live()), clock, health: self.health.clone(), memory: None };
         self.storage.insert(start(setup))
     }
 
@@ -138,6 +138,8 @@ fn a_disk_filled_by_others_is_no_reason_to_delete() {
     // More than any disk has: as if it were full of other things.
     house.start(1 << 60, None);
     house.until("the fault", |h| has(&h.page(), FaultCode::StorageFull));
+    let detail = house.page().faults[0].detail.clone();
+    assert!(detail.contains("other data fills it") && detail.contains("nothing is deleted"), "{detail}");
     let storage = house.storage.as_ref().unwrap();
     let looks = storage.looks();
     house.until("two more looks", |_| storage.looks() >= looks + 2);
@@ -287,4 +289,68 @@ fn the_mount_point_of_a_pulled_disk_is_not_written_to() {
         fs::rename(&pulled, &path).unwrap();
         house.until("running", |h| h.page().condition == Condition::Running && h.page().faults.is_empty());
     }
+}
+
+/// A clock that finds a bug in the keeper, once.
+#[derive(Debug)]
+struct Buggy(std::sync::atomic::AtomicBool);
+
+impl Clock for Buggy {
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic()
+    }
+
+    fn wall(&self) -> Duration {
+        SystemClock.wall()
+    }
+
+    fn wall_is_right(&self) -> bool {
+        assert!(!self.0.swap(false, std::sync::atomic::Ordering::SeqCst), "a bug, as this test wants it");
+        false
+    }
+}
+
+#[test]
+fn a_keeper_with_a_bug_begins_anew() {
+    let house = House::new();
+    let clock = Arc::new(Buggy(true.into()));
+    let limits = StoragePlan {
+        path: house.root.path().to_owned(),
+        keep_free: ByteSize::from_bytes(0),
+        max_age: None,
+        min_keep: Duration::ZERO,
+        images: 2,
+    };
+    let setup = Setup { plan: limits, first: None, clock, health: house.health.clone(), memory: None };
+    let storage = start(setup);
+    house.until("the bug", |h| h.page().counters.get("panics") == Some(&1));
+    // It lets go of its own lock.
+    house.until("running", |h| h.page().condition == Condition::Running && h.page().faults.is_empty());
+    storage.write_image(&live(), b"jpeg", Duration::from_secs(UNIX)).unwrap();
+    assert!(storage.stop(Duration::from_secs(5)));
+}
+
+#[test]
+fn the_disk_of_the_last_time_is_waited_for_until_somebody_says_otherwise() {
+    let (house, state) = (House::new(), tempfile::tempdir().unwrap());
+    let file = state.path().join("storage.toml");
+    fs::write(&file, format!("path = {:?}\nmount = \"/no/such/disk\"\n", house.root.path())).unwrap();
+    let plan = StoragePlan {
+        path: house.root.path().to_owned(),
+        keep_free: ByteSize::from_bytes(0),
+        max_age: None,
+        min_keep: Duration::ZERO,
+        images: 2,
+    };
+    let memory = Some(Memory::new(state.path(), house.root.path()));
+    let storage =
+        start(Setup { plan, first: None, clock: Arc::new(SystemClock), health: house.health.clone(), memory });
+    house.until("the fault", |h| {
+        h.page().faults.iter().any(|f| f.detail.contains("nothing is mounted on /no/such/disk"))
+    });
+    assert!(storage.volume().is_none() && has(&house.page(), FaultCode::StorageMissing));
+    fs::remove_file(&file).unwrap();
+    house.until("running", |h| h.page().condition == Condition::Running && h.page().faults.is_empty());
+    assert!(file.exists(), "it is remembered anew");
+    assert!(storage.stop(Duration::from_secs(5)));
 }

@@ -18,7 +18,7 @@ use crate::storage::layout::{self, Kind, Name};
 use crate::storage::marker::{self, Marker};
 
 pub use place::capacity;
-use place::{lock, make_directory, open_directory, place, stat, unlock, writable};
+use place::{lock, make_directory, open_directory, place, stat, touch, unlock, writable};
 
 /// An opened storage directory. Whoever holds one may write into it until [`room`](Self::room) or
 /// [`check`](Self::check) says otherwise.
@@ -76,7 +76,7 @@ impl Volume {
         lock(path, &directory)?;
         writable(path, &directory)?;
         let marker = match marker::read(path, &directory)? {
-            Some(marker) => marker,
+            Some(marker) => touch(path, &directory).map(|()| marker)?,
             None => marker::make(path, &directory, make.ok_or_else(|| gone("its marker is gone"))?)?,
         };
         let stat = stat(path, &directory)?;
@@ -157,6 +157,13 @@ impl Volume {
         }
     }
 
+    /// Finds out by a write whether the directory still takes one. For when a writer had an error: it costs a flush.
+    pub fn touch(&self) -> Result<(), Error> {
+        let Some(identity) = &self.identity else { return Ok(()) };
+        let lock = identity.lock.lock().expect("nothing panics while it holds this lock").clone();
+        lock.map_or(Ok(()), |directory| touch(&self.path, &directory))
+    }
+
     /// Gives the directory up, with its lock, though others may still hold the value: their next step fails.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
@@ -202,7 +209,9 @@ impl Volume {
     }
 
     /// Stores one snapshot: written beside, synced, renamed, linked; the oldest beyond `keep` go. `taken` is the time
-    /// since the Unix epoch.
+    /// since the Unix epoch. The directory is not flushed: a power cut may take the newest name with it, or leave it
+    /// `.part`, which the next start removes. A second later there is another picture; a flush more for each would double
+    /// what snapshots cost the disk.
     pub fn write_image(&self, stream: &StreamId, jpeg: &[u8], taken: Duration, keep: u32) -> Result<PathBuf, Error> {
         self.room()?;
         let name = self.lock().image_name(stream, taken.as_secs());

@@ -76,6 +76,16 @@ pub(super) fn writable(path: &Path, directory: &Directory) -> Result<(), Error> 
         .map_err(|e| Error::missing(path, why, Some(e.into())))
 }
 
+/// Writes to the directory, its times: a file system that has turned read-only after an error of its disk (ext4's
+/// `emergency_ro`) still says that it may be written, and only a write tells.
+pub(super) fn touch(path: &Path, directory: &Directory) -> Result<(), Error> {
+    use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    // Both of them "now": that takes the right to write, not the ownership.
+    let now = Timestamps { last_access: now, last_modification: now };
+    rustix::fs::futimens(directory.fd(), &now).map_err(|e| Error::io("write to", path)(e.into()))
+}
+
 pub(super) fn stat(path: &Path, directory: &Directory) -> Result<Stat, Error> {
     rustix::fs::fstat(directory.fd()).map_err(|e| Error::missing(path, "it cannot be examined", Some(e.into())))
 }

@@ -1,23 +1,46 @@
-//! A real directory whose disk blocks, fills or fails on command.
+//! A real directory whose disk blocks, slows down, fills or fails on command. Stands in for disks that cannot be had in a
+//! unit test; `tools/bench` breaks real file systems.
 
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use crate::storage::disk::{Directory, Disk, DiskFile, Item};
+
+/// What a recorder asks of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    MakeDirs,
+    Create,
+    Write,
+    Sync,
+    Rename,
+    SyncDir,
+    Link,
+}
+
+impl Step {
+    pub(super) const ALL: [Step; 7] =
+        [Step::MakeDirs, Step::Create, Step::Write, Step::Sync, Step::Rename, Step::SyncDir, Step::Link];
+}
 
 /// How the disk feels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mood {
     Well,
-    /// Every write hangs until it is well again.
+    /// Every step hangs until it is well again.
     Blocked,
-    /// Writes fail with ENOSPC.
-    Full,
-    /// Writes fail with EIO.
-    Broken,
-    /// Only making names durable fails, with EIO.
-    Nameless,
+    /// Every step takes so long.
+    Slow(Duration),
+    /// Every step fails with this errno.
+    Fails(i32),
+    /// This step does.
+    FailsAt(Step, i32),
+    /// Writes come to half of their bytes, then fail with this errno.
+    Short(i32),
+    /// A write finds a bug in the program.
+    Bug,
 }
 
 #[derive(Clone)]
@@ -42,31 +65,29 @@ impl FaultyDisk {
         self.gate.changed.notify_all();
     }
 
-    /// True while a write hangs.
+    /// True while a step hangs.
     pub(super) fn waiting(&self) -> bool {
         self.gate.state.lock().unwrap().1 > 0
     }
 }
 
 impl Gate {
-    fn pass(&self) -> io::Result<()> {
+    /// The mood in which a step that may be taken is taken.
+    fn pass(&self, step: Step) -> io::Result<Mood> {
         let mut state = self.state.lock().unwrap();
         state.1 += 1;
         let mut state = self.changed.wait_while(state, |s| s.0 == Mood::Blocked).unwrap();
         state.1 -= 1;
-        match state.0 {
-            Mood::Full => Err(io::Error::from_raw_os_error(libc::ENOSPC)),
-            Mood::Broken => Err(io::Error::from_raw_os_error(libc::EIO)),
-            Mood::Well | Mood::Blocked | Mood::Nameless => Ok(()),
+        let mood = state.0;
+        drop(state);
+        match mood {
+            Mood::Slow(time) => std::thread::sleep(time),
+            Mood::Fails(errno) => return Err(io::Error::from_raw_os_error(errno)),
+            Mood::FailsAt(at, errno) if at == step => return Err(io::Error::from_raw_os_error(errno)),
+            Mood::Bug if step == Step::Write => panic!("a bug, as this test wants it"),
+            _ => {}
         }
-    }
-
-    fn pass_names(&self) -> io::Result<()> {
-        self.pass()?;
-        match self.state.lock().unwrap().0 {
-            Mood::Nameless => Err(io::Error::from_raw_os_error(libc::EIO)),
-            _ => Ok(()),
-        }
+        Ok(mood)
     }
 }
 
@@ -74,10 +95,12 @@ struct FaultyFile(Box<dyn DiskFile>, Arc<Gate>);
 
 impl Disk for FaultyDisk {
     fn make_dirs(&self, dir: &Path) -> io::Result<()> {
+        self.gate.pass(Step::MakeDirs)?;
         self.inner.make_dirs(dir)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.gate.pass(Step::Create)?;
         Ok(Box::new(FaultyFile(self.inner.create(path)?, self.gate.clone())))
     }
 
@@ -86,16 +109,17 @@ impl Disk for FaultyDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.gate.pass()?;
+        self.gate.pass(Step::Rename)?;
         self.inner.rename(from, to)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.gate.pass_names()?;
+        self.gate.pass(Step::SyncDir)?;
         self.inner.sync_dir(dir)
     }
 
     fn switch_link(&self, target: &Path, link: &Path) -> io::Result<()> {
+        self.gate.pass(Step::Link)?;
         self.inner.switch_link(target, link)
     }
 
@@ -122,7 +146,10 @@ impl Disk for FaultyDisk {
 
 impl DiskFile for FaultyFile {
     fn write_at(&mut self, data: &[u8], at: u64) -> io::Result<()> {
-        self.1.pass()?;
+        if let Mood::Short(errno) = self.1.pass(Step::Write)? {
+            self.0.write_at(&data[..data.len() / 2], at)?;
+            return Err(io::Error::from_raw_os_error(errno));
+        }
         self.0.write_at(data, at)
     }
 
@@ -135,12 +162,12 @@ impl DiskFile for FaultyFile {
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.1.pass()?;
+        self.1.pass(Step::Write)?;
         self.0.set_len(len)
     }
 
     fn datasync(&mut self) -> io::Result<()> {
-        self.1.pass()?;
+        self.1.pass(Step::Sync)?;
         self.0.datasync()
     }
 }

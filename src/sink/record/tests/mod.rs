@@ -1,4 +1,5 @@
 mod crash;
+mod faults;
 mod faulty;
 mod film;
 mod journal;

@@ -5,12 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::crash::{Reels, live, name_of, promises, record, recover_all};
-use super::faulty::Mood;
 use super::journal::{Files, Journal, states};
-use super::live::{Rig, files, segments};
+use super::live::{Rig, segments};
 use super::{players, until};
-use crate::base::fault::FaultCode;
-use crate::base::health::Condition;
 use crate::media::container::Container;
 use crate::storage::disk::Disk;
 use crate::storage::layout::{self, Completeness, Kind};
@@ -169,30 +166,4 @@ fn records_links_and_stops_and_the_link_of_another_container_goes() {
     assert_eq!((catalog.streams[&live()].videos.len(), open.len(), catalog.highest_run), (6, 0, 3));
     let names = catalog.streams[&live()].videos.iter().map(|name| layout::finished(&live(), Kind::Video, name));
     assert!(names.into_iter().all(|name| root.path().join(name).exists()));
-}
-
-#[test]
-fn errors_are_faults_and_recording_resumes_in_a_new_run() {
-    for ((container, ..), mood, code) in [
-        (BOTH[0], Mood::Full, FaultCode::StorageFull),
-        (BOTH[1], Mood::Broken, FaultCode::WriteFailed),
-        (BOTH[1], Mood::Full, FaultCode::StorageFull),
-    ] {
-        let root = tempfile::tempdir().unwrap();
-        let (mut rig, disk) = Rig::on_faulty(container, root.path());
-        rig.send(20);
-        until("the first fragment", || rig.frames() > 0);
-        disk.set(mood);
-        rig.send(20);
-        until("the fault", || rig.has(code));
-        disk.set(Mood::Well);
-        rig.send(80);
-        until("running", || rig.page("live/record").condition == Condition::Running);
-        until("the queue to drain", || rig.frames() > 60);
-        assert!(rig.record.stop(Duration::from_secs(10)));
-        let found = segments(root.path());
-        assert!(found.iter().any(|(m, _)| m.run > 1 && m.seq == 0 && m.lost > 0), "{container}: {found:?}");
-        let played: usize = files(root.path()).iter().map(|file| players::ffprobe(file).0).sum();
-        assert!(played as u64 >= rig.frames(), "{container}: {played}");
-    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::faulty::{FaultyDisk, Mood};
+use super::faulty::{FaultyDisk, Mood, Step};
 use super::live::{Rig, plan, segments};
 use super::{film, until};
 use crate::base::clock::{Clock, SystemClock};
@@ -39,7 +39,8 @@ fn nobody_finishes_a_file_that_its_writer_still_holds() {
     let (path, away) = (root.path().join("video"), root.path().join("away"));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let health = Health::new(clock.clone());
-    let storage = storage::start(storage::Setup { plan: plan(&path), first: None, clock, health: health.clone() });
+    let storage =
+        storage::start(storage::Setup { plan: plan(&path), first: None, clock, health: health.clone(), memory: None });
     let film = film::shoot(30, 30, Duration::ZERO);
     let old = storage.wait(Duration::from_secs(10)).unwrap();
     let mut segment = begin(&old, &film[..20]);
@@ -97,7 +98,7 @@ fn a_name_that_was_not_made_durable_is_made_so_later() {
     let film = film::shoot(10, 10, Duration::ZERO);
     let segment = begin(&volume, &film);
     let name = segment.name();
-    disk.set(Mood::Nameless);
+    disk.set(Mood::FailsAt(Step::SyncDir, libc::EIO));
     assert!(segment.finish().is_err());
     let left = || vec![(live(), Kind::Video, name)];
     assert_eq!(recover(&volume, left()).failed, left());
