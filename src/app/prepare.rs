@@ -7,6 +7,7 @@ use time::macros::format_description;
 
 use crate::base::clock::SystemClock;
 use crate::base::error::Chain;
+use crate::base::file;
 use crate::board::Board;
 use crate::config::last_good::LastGood;
 use crate::config::problem::Problems;
@@ -107,6 +108,23 @@ pub fn resolve(config: &Config, given: Option<Inventory>, depth: Depth) -> Resul
     let resolution = plan::resolve(config, &board, &inventory);
     resolution.problems.into_iter().for_each(|p| problems.push(p));
     Ok(Resolved { board, inventory, plan: resolution.plan, problems })
+}
+
+/// The state directory and the user's own data directory may be made whole; of a configured storage only the last
+/// directory is made, because a missing parent is most likely a disk that is not mounted.
+pub fn make_home(config: &Config) {
+    let state = &config.directories.state;
+    if let Err(e) = file::private_folder(state) {
+        tracing::warn!("{} cannot be made and closed to others: {e}", state.display());
+    }
+    if config.settings.storage.path.is_some() {
+        return;
+    }
+    if let Some(parent) = config.directories.video.parent()
+        && let Err(e) = std::fs::create_dir_all(parent)
+    {
+        tracing::warn!("{} cannot be made: {e}", parent.display());
+    }
 }
 
 /// A time for people: `2026-11-20 13:00:00 UTC`.

@@ -1,12 +1,15 @@
-//! One stream with all its parts.
+//! One stream with all its parts: camera, recorder, snapshots. Each begins, is replaced and ends alone; the hub and the
+//! newest picture stay, so that those who read them do not notice.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::base::error::Chain;
 use crate::base::id::StreamId;
+use crate::base::shutdown::{Shutdown, Stop};
+use crate::base::task;
 use crate::control::{NoSnapshot, Snapshot, TakeSnapshot};
 use crate::hub::{Hub, PictureSlot};
 use crate::pipeline;
@@ -17,7 +20,7 @@ use crate::sink::{record, rtsp, snapshot};
 use crate::storage::Storage;
 use crate::supervise::watchdog::Watched;
 
-use super::Parts;
+use super::daemon::Parts;
 
 /// A branch that is running and silent for so long has not helped itself. Its own deadlines are shorter: 3 s for an
 /// encoder, `timeout` for a source, which may be configured longer.
@@ -25,63 +28,119 @@ const STUCK_AFTER: Duration = Duration::from_secs(20);
 /// A thread that keeps a source or encoder alive goes round in less than a second; a driver that holds it for so long
 /// will not let go before the process ends.
 const HELD_AFTER: Duration = Duration::from_secs(60);
+/// A driver may take so long to let go of a camera; what takes longer is left behind.
+const CAMERA_ENDS_WITHIN: Duration = Duration::from_secs(5);
+/// A recorder that makes way for another one may take so long to finish its segment; what takes longer is a disk that
+/// does not answer, and the segment is recovered later.
+const RECORDER_ENDS_WITHIN: Duration = Duration::from_secs(3);
 
 /// A running stream.
 pub(super) struct Stream {
-    id: StreamId,
-    max_viewers: Option<u32>,
+    plan: StreamPlan,
     hub: Hub,
-    stuck_after: Duration,
-    encodes: bool,
-    camera: pipeline::Handle,
+    pictures: PictureSlot,
+    camera: Option<Camera>,
     record: Option<record::Handle>,
-    snapshot: snapshot::Handle,
-    snapshot_threads: Vec<JoinHandle<Option<()>>>,
+    snapshots: Option<Snapshotting>,
+}
+
+struct Camera {
+    stop: Shutdown,
+    handle: pipeline::Handle,
+}
+
+struct Snapshotting {
+    stop: Shutdown,
+    handle: snapshot::Handle,
+    threads: Vec<JoinHandle<Option<()>>>,
 }
 
 impl Stream {
     /// Starts the camera and its outlets.
-    pub(super) fn start(plan: &StreamPlan, parts: &Parts, storage: Option<&Storage>) -> Self {
-        let hub = Hub::new(parts.clock.clone());
-        let pictures = PictureSlot::new();
-        let camera = pipeline::start(pipeline::Setup {
-            plan: plan.clone(),
-            hub: hub.clone(),
-            pictures: pictures.clone(),
+    pub(super) fn start(plan: StreamPlan, parts: &Parts, storage: Option<&Storage>) -> Self {
+        let (hub, pictures) = (Hub::new(parts.clock.clone()), PictureSlot::new());
+        let mut stream = Self { plan, hub, pictures, camera: None, record: None, snapshots: None };
+        stream.begin(parts, storage);
+        stream
+    }
+
+    /// Its name.
+    pub(super) fn id(&self) -> &StreamId {
+        &self.plan.id
+    }
+
+    /// Is another plan from now on. What the difference concerns was stopped before and begins now; an encoder that runs
+    /// on is told.
+    pub(super) fn change(&mut self, plan: StreamPlan, parts: &Parts, storage: Option<&Storage>) {
+        if let (Some(camera), Some(encode)) = (&self.camera, &plan.encode)
+            && self.plan.encode.as_ref() != Some(encode)
+        {
+            camera.handle.set_encode(encode.clone());
+        }
+        self.plan = plan;
+        let id = self.plan.id.as_str();
+        let gone = [("encode", self.plan.encode.is_none()), ("record", self.plan.record.is_none())];
+        for (branch, _) in gone.into_iter().filter(|(_, gone)| *gone) {
+            parts.health.forget(|page| page.split_once('/') == Some((id, branch)));
+        }
+        self.begin(parts, storage);
+    }
+
+    /// Starts what is planned and does not run.
+    fn begin(&mut self, parts: &Parts, storage: Option<&Storage>) {
+        if self.camera.is_none() {
+            self.camera = Some(self.start_camera(parts));
+        }
+        if self.record.is_none() {
+            self.record = self.plan.record.clone().zip(storage).map(|(record, storage)| {
+                record::start(record::Setup {
+                    stream: self.plan.id.clone(),
+                    plan: record,
+                    storage: storage.clone(),
+                    hub: self.hub.clone(),
+                    clock: parts.clock.clone(),
+                    health: parts.health.clone(),
+                })
+            });
+        }
+        if self.snapshots.is_none() {
+            self.snapshots = Some(self.start_snapshots(parts, storage));
+        }
+    }
+
+    fn start_camera(&self, parts: &Parts) -> Camera {
+        let stop = parts.shutdown.child();
+        let handle = pipeline::start(pipeline::Setup {
+            plan: self.plan.clone(),
+            hub: self.hub.clone(),
+            pictures: self.pictures.clone(),
             devices: Arc::new(Kernel),
             clock: parts.clock.clone(),
             health: parts.health.clone(),
-            shutdown: parts.shutdown.clone(),
+            shutdown: stop.clone(),
         });
-        let record = plan.record.clone().zip(storage).map(|(record, storage)| {
-            record::start(record::Setup {
-                stream: plan.id.clone(),
-                plan: record,
-                storage: storage.clone(),
-                hub: hub.clone(),
-                clock: parts.clock.clone(),
-                health: parts.health.clone(),
-            })
-        });
-        let (snapshot, snapshot_threads) = snapshot::start(snapshot::Setup {
-            stream: plan.id.clone(),
-            plan: plan.snapshot.clone(),
-            pictures,
-            carrier: plan.carrier().map(str::to_owned),
-            keep: keep(plan.id.clone(), storage.cloned()),
+        Camera { stop, handle }
+    }
+
+    fn start_snapshots(&self, parts: &Parts, storage: Option<&Storage>) -> Snapshotting {
+        let stop = parts.shutdown.child();
+        let (handle, threads) = snapshot::start(snapshot::Setup {
+            stream: self.plan.id.clone(),
+            plan: self.plan.snapshot.clone(),
+            pictures: self.pictures.clone(),
+            carrier: self.plan.carrier().map(str::to_owned),
+            keep: keep(self.plan.id.clone(), storage.cloned()),
             clock: parts.clock.clone(),
             health: parts.health.clone(),
-            shutdown: parts.shutdown.clone(),
+            shutdown: stop.clone(),
         });
-        let (id, max_viewers) = (plan.id.clone(), plan.max_viewers);
-        let stuck_after = STUCK_AFTER.max(plan.source.timeout * 2 + plan.source.restart_timeout);
-        let encodes = plan.encode.is_some();
-        Self { id, max_viewers, hub, stuck_after, encodes, camera, record, snapshot, snapshot_threads }
+        Snapshotting { stop, handle, threads }
     }
 
     /// The stream as the RTSP server sees it.
     pub(super) fn served(&self, first: bool) -> rtsp::Served {
-        rtsp::Served { id: self.id.clone(), first, hub: self.hub.clone(), max_viewers: self.max_viewers }
+        let (id, hub, max_viewers) = (self.plan.id.clone(), self.hub.clone(), self.plan.max_viewers);
+        rtsp::Served { id, first, hub, max_viewers }
     }
 
     /// The recorder, if the stream has one.
@@ -91,20 +150,24 @@ impl Stream {
 
     /// What the watchdog watches. A branch that waits for its camera or its disk says so and is not judged.
     pub(super) fn watched(&self, parts: &Parts) -> Vec<Watched> {
+        let source = &self.plan.source;
+        let stuck_after = STUCK_AFTER.max(source.timeout * 2 + source.restart_timeout);
         let watched = |branch: &str, heartbeat| {
-            let name = format!("{}/{branch}", self.id);
+            let name = format!("{}/{branch}", self.plan.id);
             let (health, page) = (parts.health.clone(), name.clone());
             let running = Box::new(move || health.is_running(&page));
-            Watched { name, heartbeat, limit: self.stuck_after, running }
+            Watched { name, heartbeat, limit: stuck_after, running }
         };
         let always = |name: &str, heartbeat| {
-            let name = format!("{}/{name}", self.id);
-            Watched { name, heartbeat, limit: HELD_AFTER.max(self.stuck_after * 2), running: Box::new(|| true) }
+            let name = format!("{}/{name}", self.plan.id);
+            Watched { name, heartbeat, limit: HELD_AFTER.max(stuck_after * 2), running: Box::new(|| true) }
         };
-        let beats = self.camera.beats.clone();
-        let mut list = vec![watched("source", beats.frames), always("source's keeper", beats.camera_alive)];
-        if self.encodes {
-            list.extend([watched("encode", beats.encoded), always("encoder's keeper", beats.encoder_alive)]);
+        let mut list = Vec::new();
+        if let Some(beats) = self.camera.as_ref().map(|camera| camera.handle.beats.clone()) {
+            list.extend([watched("source", beats.frames), always("source's keeper", beats.camera_alive)]);
+            if self.plan.encode.is_some() {
+                list.extend([watched("encode", beats.encoded), always("encoder's keeper", beats.encoder_alive)]);
+            }
         }
         list.extend(self.record.as_ref().map(|record| watched("record", record.heartbeat())));
         list
@@ -122,17 +185,37 @@ impl Stream {
         if let Some(record) = &self.record
             && !record.stop(within)
         {
-            tracing::warn!(stream = %self.id, "the open segment is left to the recovery at the next start");
+            tracing::warn!(stream = %self.plan.id, "the open segment is left to the recovery");
         }
     }
 
-    /// Waits for the threads to end.
-    pub(super) fn join(self) {
-        self.camera.join();
-        for thread in self.snapshot_threads {
-            // A panic was logged where it happened.
-            let _ = thread.join();
+    /// Ends the recorder, its segment finished.
+    pub(super) fn stop_recorder(&mut self) {
+        self.finish_recording(RECORDER_ENDS_WITHIN);
+        self.record = None;
+    }
+
+    /// Ends the camera and its encoder. Those who read the hub wait for the next one.
+    pub(super) fn stop_camera(&mut self) {
+        if let Some(camera) = self.camera.take() {
+            camera.stop.trigger(Stop::Graceful);
+            camera.handle.join(CAMERA_ENDS_WITHIN);
         }
+    }
+
+    /// Ends the making of snapshots.
+    pub(super) fn stop_snapshots(&mut self) {
+        if let Some(snapshots) = self.snapshots.take() {
+            snapshots.stop.trigger(Stop::Graceful);
+            task::join(snapshots.threads, CAMERA_ENDS_WITHIN);
+        }
+    }
+
+    /// Ends all of it.
+    pub(super) fn stop(mut self) {
+        self.stop_recorder();
+        self.stop_camera();
+        self.stop_snapshots();
     }
 }
 
@@ -150,18 +233,21 @@ fn keep(stream: StreamId, storage: Option<Storage>) -> snapshot::Keep {
 }
 
 /// Snapshots on request, by stream.
-pub(super) struct Snapshots(BTreeMap<StreamId, snapshot::Handle>);
+#[derive(Default)]
+pub(super) struct Snapshots(Mutex<BTreeMap<StreamId, snapshot::Handle>>);
 
 impl Snapshots {
-    pub(super) fn of(streams: &[Stream]) -> Self {
-        Self(streams.iter().map(|s| (s.id.clone(), s.snapshot.clone())).collect())
+    /// Asks these from now on.
+    pub(super) fn set(&self, streams: &[Stream]) {
+        let handles = streams.iter().filter_map(|s| Some((s.plan.id.clone(), s.snapshots.as_ref()?.handle.clone())));
+        *self.0.lock().expect("nothing panics while it holds this lock") = handles.collect();
     }
 }
 
 impl TakeSnapshot for Snapshots {
     fn snapshot(&self, stream: &StreamId) -> Result<Snapshot, NoSnapshot> {
-        let handle = self.0.get(stream).ok_or(NoSnapshot::NoPicture)?;
-        match handle.take(Duration::from_secs(1)) {
+        let handle = self.0.lock().expect("nothing panics while it holds this lock").get(stream).cloned();
+        match handle.ok_or(NoSnapshot::NoPicture)?.take(Duration::from_secs(1)) {
             Ok(taken) => Ok(Snapshot { jpeg: taken.jpeg, taken_wall: taken.taken }),
             Err(snapshot::Error::NoPicture) => Err(NoSnapshot::NoPicture),
             Err(snapshot::Error::NoAnswer(_)) => Err(NoSnapshot::Late),

@@ -9,14 +9,14 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use crate::app::prepare;
+use crate::app::{prepare, world};
 use crate::config::problem::{Place, Problems};
 use crate::config::{Config, default_file};
 use crate::plan::inventory::Inventory;
 use crate::plan::{self, Plan};
 use crate::probe::Depth;
 
-use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, say, world};
+use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, say};
 
 /// Say what would run and why, or everything that is wrong, each with its place. Exit 0 or 2.
 ///

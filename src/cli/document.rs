@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn every_command_has_its_section() {
         let page = String::from_utf8(super::render(&crate::cli::CommandLine::command()).unwrap()).unwrap();
-        for command in ["run", "check", "probe", "status"] {
+        for command in ["run", "check", "probe", "status", "reload"] {
             assert!(page.contains(&format!(".SH \"windhover {command}\"")), "{command}");
         }
         assert!(page.contains("\\-\\-config"), "options are there");

@@ -1,4 +1,4 @@
-//! The command line: `windhover run|check|probe|status` and what a child process of the probe runs.
+//! The command line: `windhover run|check|probe|status|reload` and what a child process of the probe runs.
 
 // The command line is the one place whose output is meant for standard output.
 #![allow(clippy::print_stdout)]
@@ -7,10 +7,11 @@ mod access;
 mod check;
 mod document;
 mod probe;
+mod reload;
 mod run;
 mod self_test;
+mod socket;
 mod status;
-mod world;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -45,7 +46,8 @@ enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Probe(probe::ProbeArgs),
-    Status(StatusArgs),
+    Status(status::StatusArgs),
+    Reload(reload::ReloadArgs),
     Access(access::AccessArgs),
     Completions(document::CompletionsArgs),
     Man(document::ManArgs),
@@ -86,28 +88,6 @@ fn environment() -> Environment {
     std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
 }
 
-/// Ask the running daemon how it fares: every branch, its state and its faults.
-///
-/// Exit codes: 0 all is well, 1 a fault is present, 3 no daemon answers.
-#[derive(Debug, Args)]
-struct StatusArgs {
-    #[command(flatten)]
-    config: ConfigArgs,
-    /// The daemon's unix socket, if it is not the one of the configuration.
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
-    /// Print JSON, as /api/v1/health does.
-    #[arg(long)]
-    json: bool,
-}
-
-impl StatusArgs {
-    fn ask(&self) -> Result<ExitCode, CliError> {
-        let socket = self.socket.clone().unwrap_or_else(|| self.config.load().0.socket().to_owned());
-        Ok(status::status(&socket, self.json)?)
-    }
-}
-
 /// Why a command could not do its work at all.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
@@ -116,7 +96,7 @@ pub enum CliError {
     Run(#[from] crate::app::Error),
     /// The daemon could not be asked.
     #[error("cannot ask the daemon")]
-    Status(#[from] status::Error),
+    Ask(#[from] socket::Error),
     /// A credential could not be made or taken away.
     #[error("the RTSP credentials")]
     Access(#[from] crate::auth::Error),
@@ -151,7 +131,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Probe(args) => probe::probe(&args),
-        Command::Status(args) => args.ask(),
+        Command::Status(args) => status::status(&args).map_err(CliError::from),
+        Command::Reload(args) => reload::reload(&args).map_err(CliError::from),
         Command::Access(args) => access::access(&args),
         Command::Completions(args) => Ok(document::completions(&args, CommandLine::command())),
         Command::Man(_) => document::man(CommandLine::command()),

@@ -9,8 +9,7 @@ use clap::Args;
 use crate::app::{self, prepare};
 use crate::base::clock::SystemClock;
 use crate::base::error::Chain;
-use crate::base::{file, log};
-use crate::config::Config;
+use crate::base::log;
 use crate::gst;
 use crate::plan::{self, Plan};
 use crate::supervise::systemd::Systemd;
@@ -22,7 +21,8 @@ use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, environment, say};
 /// Refuses to start (exit 2) only for what the configuration itself gets wrong; as a service (STATE_DIRECTORY is set, as
 /// systemd does) it runs the last known good configuration then, with fault SYS-002. A camera, disk, port or encoder that
 /// is not there is a fault: it is shown, tried again, and live video starts as soon as it can. SIGTERM or Ctrl-C finishes
-/// the open recording and ends within two seconds; a second one ends at once.
+/// the open recording and ends within two seconds; a second one ends at once. SIGHUP reads the configuration again, as
+/// "windhover reload" does.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     #[command(flatten)]
@@ -56,9 +56,9 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
     }
     prepared.resolved.problems.iter().for_each(|problem| tracing::warn!("{problem}"));
     allow_descriptors();
-    prepare_home(&prepared.config);
+    prepare::make_home(&prepared.config);
     announce(&prepared.resolved.plan);
-    app::run(app::Setup { prepared, last_good, clock: Arc::new(SystemClock), systemd })?;
+    app::run(app::Setup { prepared, inputs, last_good, clock: Arc::new(SystemClock), systemd })?;
     if environment().contains_key("GST_TRACERS") {
         gst::end();
     }
@@ -72,23 +72,6 @@ fn allow_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(e) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
         tracing::warn!("the limit of open files stays at {:?}: {e}", limit.current);
-    }
-}
-
-/// The state directory and the user's own data directory may be made whole; of a configured storage only the last
-/// directory is made, because a missing parent is most likely a disk that is not mounted.
-fn prepare_home(config: &Config) {
-    let state = &config.directories.state;
-    if let Err(e) = file::private_folder(state) {
-        tracing::warn!("{} cannot be made and closed to others: {e}", state.display());
-    }
-    if config.settings.storage.path.is_some() {
-        return;
-    }
-    if let Some(parent) = config.directories.video.parent()
-        && let Err(e) = std::fs::create_dir_all(parent)
-    {
-        tracing::warn!("{} cannot be made: {e}", parent.display());
     }
 }
 

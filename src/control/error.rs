@@ -6,6 +6,7 @@ use crate::base::error::{Coded, Kind};
 use crate::base::fault::FaultCode;
 use crate::base::health::Condition;
 use crate::base::id::StreamId;
+use crate::config::problem::Problems;
 
 /// Why control cannot answer a query.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,24 @@ pub enum Error {
         /// How long it may take.
         limit: Duration,
     },
+    /// The configuration is wrong, or not for now: nothing was changed.
+    #[error("nothing was changed, the configuration has {}", count(problems))]
+    Refused {
+        /// All that is wrong.
+        problems: Problems,
+    },
+    /// What would run could not be found out.
+    #[error("nothing was changed: {why}")]
+    NotPrepared {
+        /// Why not.
+        why: String,
+    },
+    /// Enough others wait for a reload.
+    #[error("others wait for a reload already: try again in a second")]
+    Reloading,
+    /// The daemon ends.
+    #[error("the daemon is ending: nothing is changed any more")]
+    Ending,
     /// Too many snapshots are being made at once.
     #[error("too many snapshots are being made at once: try again in a second")]
     Busy,
@@ -57,8 +76,10 @@ impl Coded for Error {
         match self {
             Error::UnknownStream { .. } => Kind::NotFound,
             Error::NoPicture { .. } | Error::Late { .. } => Kind::Unavailable,
-            Error::Snapshot { .. } => Kind::Failed,
-            Error::Busy => Kind::Exhausted,
+            Error::Snapshot { .. } | Error::NotPrepared { .. } => Kind::Failed,
+            Error::Refused { .. } => Kind::Config,
+            Error::Ending => Kind::Unavailable,
+            Error::Busy | Error::Reloading => Kind::Exhausted,
         }
     }
 
@@ -66,8 +87,17 @@ impl Coded for Error {
         match self {
             Error::NoPicture { fault, .. } => *fault,
             Error::Snapshot { .. } => Some(FaultCode::SnapshotFailed),
+            Error::Refused { .. } => Some(FaultCode::ConfigRefused),
             Error::UnknownStream { .. } | Error::Late { .. } | Error::Busy => None,
+            Error::NotPrepared { .. } | Error::Reloading | Error::Ending => None,
         }
+    }
+}
+
+fn count(problems: &Problems) -> String {
+    match problems.len() + problems.not_shown() {
+        1 => "1 problem".into(),
+        n => format!("{n} problems"),
     }
 }
 

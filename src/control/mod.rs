@@ -4,6 +4,7 @@
 //! on a thread of its own, with a deadline.
 
 mod error;
+mod reload;
 mod report;
 mod snapshot;
 
@@ -21,6 +22,7 @@ use crate::plan::{Plan, StreamPlan};
 use crate::supervise::CONTROL_LIMIT;
 
 pub use error::Error;
+pub use reload::{Reload, Reloaded, Reloads};
 pub use report::{HealthReport, Reached, Status, StreamHealth, StreamReport, Urls};
 pub use snapshot::{NoSnapshot, Snapshot, TakeSnapshot};
 
@@ -51,6 +53,22 @@ pub enum Query {
     },
 }
 
+/// What one may order. Whoever passes it on has made sure that the one who orders may do so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "command")]
+pub enum Command {
+    /// Read the configuration again and change what is different.
+    Reload,
+}
+
+/// What came of a `Command`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Done {
+    /// Another configuration runs, or the same one.
+    Reloaded(Reloaded),
+}
+
 /// The answer to a `Query`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
@@ -79,6 +97,8 @@ pub struct Parts {
     pub snapshots: Arc<dyn TakeSnapshot>,
     /// The heart of the control loop (`supervise::beat`).
     pub heartbeat: Heartbeat,
+    /// Whoever changes the running daemon.
+    pub reloads: Reloads,
 }
 
 /// The handle: cheap to clone, usable from any task.
@@ -117,6 +137,13 @@ impl Control {
                 find(&self.plan(), &stream)?;
                 self.snapshot(stream).await.map(Reply::Snapshot)
             }
+        }
+    }
+
+    /// Carries out a command. A reload takes as long as the parts take that it restarts, some seconds at worst.
+    pub async fn order(&self, command: Command) -> Result<Done, Error> {
+        match command {
+            Command::Reload => self.0.parts.reloads.reload().await.map(Done::Reloaded),
         }
     }
 

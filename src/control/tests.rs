@@ -64,19 +64,22 @@ pub(crate) struct Bench {
     pub(crate) health: Health,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) control: Control,
+    pub(crate) reloads: Option<tokio::sync::mpsc::Receiver<Reload>>,
 }
 
 pub(crate) fn bench(ids: &[&str], make: impl Fn() -> Result<Snapshot, NoSnapshot> + Send + Sync + 'static) -> Bench {
     let clock = Arc::new(SimClock::at(Duration::from_secs(1_795_161_600)));
     let (health, heartbeat) = (Health::new(clock.clone()), Heartbeat::new());
+    let (reloads, taken) = Reloads::channel();
     let control = Control::new(Parts {
         clock: clock.clone(),
         health: health.clone(),
         plan: watch::channel(Arc::new(plan(ids))).1,
         snapshots: Arc::new(Maker(Box::new(make))),
         heartbeat: heartbeat.clone(),
+        reloads,
     });
-    Bench { clock, health, heartbeat, control }
+    Bench { clock, health, heartbeat, control, reloads: Some(taken) }
 }
 
 pub(crate) fn picture() -> Snapshot {
@@ -222,4 +225,29 @@ async fn a_maker_that_hangs_costs_the_asker_a_second_and_no_more_threads() {
     drop(release);
     let answer = ask().await;
     assert!(matches!(answer, Ok(Reply::Snapshot(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn reloads_wait_for_each_other_and_end_with_the_daemon() {
+    let mut bench = bench(&["live"], || Ok(picture()));
+    let mut taken = bench.reloads.take().unwrap();
+    let order = || {
+        let control = bench.control.clone();
+        crate::base::task::task("order", async move { control.order(Command::Reload).await })
+    };
+    let first = order();
+    taken.recv().await.unwrap().answer(Ok(Reloaded { changes: vec![] }));
+    assert!(matches!(first.await.unwrap(), Ok(Done::Reloaded(reloaded)) if reloaded.changes.is_empty()));
+    // Nobody takes them now: four wait, the fifth is told so.
+    let waiting: Vec<_> = (0..4).map(|_| order()).collect();
+    while taken.len() < 4 {
+        tokio::task::yield_now().await;
+    }
+    let refused = bench.control.order(Command::Reload).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.to_string().contains("others wait")), (Kind::Exhausted, true));
+    drop(taken);
+    for order in waiting {
+        assert!(matches!(order.await.unwrap(), Err(Error::Ending)));
+    }
+    assert!(matches!(bench.control.order(Command::Reload).await, Err(Error::Ending)));
 }

@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use tokio::time::Sleep;
 
 use super::Limits;
 use super::problem::Problem;
+use super::routes::{Pictures, RELOAD};
 use crate::base::shutdown::Shutdown;
 use crate::control::Reached;
 
@@ -40,15 +43,37 @@ pub(super) enum Guest {
     Socket(UnixStream),
 }
 
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// Somebody on a network, loopback included: a reverse proxy or a page in a browser may speak for anyone.
+    Remote,
+    /// A process of this user on this machine, by word of the kernel.
+    Local {
+        /// Its user.
+        uid: u32,
+    },
+}
+
+impl Peer {
+    /// Root and the daemon's own user may change what runs.
+    pub(super) fn may_change(self) -> bool {
+        matches!(self, Peer::Local { uid } if uid == 0 || uid == rustix::process::geteuid().as_raw())
+    }
+}
+
 impl Guest {
     /// Serves until the guest leaves, breaks a limit, or a stop is asked (and the grace time is over).
-    pub(super) async fn serve(self, router: Router, limits: Limits, shutdown: Shutdown) {
+    pub(super) async fn serve(self, router: Router, limits: Limits, login: Arc<AtomicBool>, shutdown: Shutdown) {
         match self {
             Guest::Tcp(stream) => {
                 let local = stream.local_addr().ok();
-                serve(stream, local, router, limits, shutdown).await;
+                serve(stream, Asker { local, peer: Peer::Remote, login: Some(login) }, router, limits, shutdown).await;
             }
-            Guest::Socket(stream) => serve(stream, None, router, limits, shutdown).await,
+            Guest::Socket(stream) => {
+                let peer = stream.peer_cred().map_or(Peer::Remote, |who| Peer::Local { uid: who.uid() });
+                serve(stream, Asker { local: None, peer, login: None }, router, limits, shutdown).await;
+            }
         }
     }
 
@@ -62,14 +87,24 @@ impl Guest {
     }
 }
 
-async fn serve<S>(stream: S, local: Option<SocketAddr>, router: Router, limits: Limits, shutdown: Shutdown)
+/// What is known of a guest for each of his requests.
+#[derive(Clone)]
+struct Asker {
+    /// The address he came to, over TCP.
+    local: Option<SocketAddr>,
+    peer: Peer,
+    /// Whether watching needs a login; `None` over the socket: whoever may use it may administrate.
+    login: Option<Arc<AtomicBool>>,
+}
+
+async fn serve<S>(stream: S, asker: Asker, router: Router, limits: Limits, shutdown: Shutdown)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |request| {
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(answer(&router, request, local, limits.request).await) }
+        let (router, asker) = (router.clone(), asker.clone());
+        async move { Ok::<_, Infallible>(answer(&router, request, asker, limits).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -93,18 +128,25 @@ where
 async fn answer(
     router: &TowerToHyperService<Router>,
     mut request: Request<Incoming>,
-    local: Option<SocketAddr>,
-    limit: Duration,
+    asker: Asker,
+    limits: Limits,
 ) -> Response<Body> {
-    let mut response = if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    let changes = request.uri().path() == RELOAD;
+    let limit = if changes { limits.change } else { limits.request };
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let may = reads || changes && *request.method() == Method::POST;
+    let mut response = if !may {
         let refusal = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "only reading is possible here: use GET");
         ([(header::ALLOW, "GET, HEAD")], refusal).into_response()
     } else if has_body(request.headers()) {
-        let refusal = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "a GET request takes no body: send it without");
+        let refusal = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "no request here takes a body: send it without");
         ([(header::CONNECTION, "close")], refusal).into_response()
     } else {
-        let reached = reached(request.headers(), local);
+        let reached = reached(request.headers(), asker.local);
         request.extensions_mut().insert(reached);
+        request.extensions_mut().insert(asker.peer);
+        let closed = asker.login.is_some_and(|login| login.load(Ordering::Acquire));
+        request.extensions_mut().insert(Pictures(!closed));
         match tokio::time::timeout(limit, router.call(request)).await {
             Ok(Ok(response)) => response,
             Err(_) => {

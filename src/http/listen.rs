@@ -62,6 +62,14 @@ pub(super) enum Listener {
 }
 
 impl Entrance {
+    /// True when this one and `other`, which is open on `port` (where the kernel chose it), cannot be open at once.
+    pub(super) fn is_same_port(&self, other: &Entrance, port: Option<u16>) -> bool {
+        match (self, other) {
+            (Entrance::Tcp(to), Entrance::Tcp(from)) => to.port() == port.unwrap_or(from.port()),
+            _ => false,
+        }
+    }
+
     pub(super) async fn open(&self) -> Result<Listener, Error> {
         match self {
             Entrance::Tcp(address) => {

@@ -1,29 +1,30 @@
-//! The HTTP door: a face of control on TCP and on the unix socket of local administration. Reads only.
+//! The HTTP door: a face of control on TCP and on the unix socket of local administration. Over TCP it only reads.
 //!
 //! Everything a client can do is bounded: how many connect, how long they take to say what they want, how much they
 //! say, how long they take to listen. A port in use is a fault that is shown and tried again, never an exit.
 
 mod connection;
+mod gate;
 mod listen;
 mod problem;
 mod routes;
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
 
-use crate::base::backoff::Backoff;
-use crate::base::error::Chain;
-use crate::base::fault::FaultCode;
-use crate::base::health::{Condition, Health, Reporter};
+use crate::base::health::Health;
 use crate::base::shutdown::Shutdown;
-use crate::base::task;
 use crate::control::Control;
 use crate::plan::HttpPlan;
 
 use connection::Guest;
-use listen::{Entrance, Listener};
+use gate::{Gate, Move};
+use listen::Entrance;
 
 /// What a client may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct Limits {
     pub header: Duration,
     /// From the request to the answer.
     pub request: Duration,
+    /// The same for what changes the running daemon: a camera may take seconds to close.
+    pub change: Duration,
     /// A client that takes no byte of an answer for so long is disconnected.
     pub write: Duration,
     /// When the daemon ends, open requests have so long to finish.
@@ -51,6 +54,7 @@ impl Default for Limits {
             socket_connections: 32,
             header: Duration::from_secs(10),
             request: Duration::from_secs(5),
+            change: Duration::from_secs(60),
             write: Duration::from_secs(10),
             grace: Duration::from_millis(800),
         }
@@ -72,79 +76,55 @@ pub struct Door {
     pub limits: Limits,
 }
 
-/// Serves until a stop is asked, and then at most the grace time longer. Never fails: what cannot be opened is a
-/// fault (NET-003) in the book and is tried again.
-pub async fn serve(door: Door) {
-    let (tcp, socket) = (Entrance::Tcp(door.plan.listen), Entrance::Socket(door.plan.socket.clone()));
-    let (limits, health) = (door.limits, door.health.clone());
-    tokio::join!(
-        keep_open(&door, &tcp, health.reporter("http"), limits.tcp_connections),
-        keep_open(&door, &socket, health.reporter("http-socket"), limits.socket_connections),
-    );
+/// Why a door is not where it was to be moved to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The new place cannot be opened; the old one is still in use.
+    #[error("{0}")]
+    NotMoved(String),
+    /// The door is gone, because the daemon ends.
+    #[error("the door does not answer")]
+    Gone,
 }
 
-async fn keep_open(door: &Door, entrance: &Entrance, reporter: Reporter, connections: usize) {
-    let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
-    loop {
-        match entrance.open().await {
-            Ok(listener) => {
-                reporter.clear(FaultCode::HttpListen);
-                if let Some(port) = listener.port() {
-                    reporter.gauge("port", u64::from(port));
-                }
-                reporter.set(Condition::Running, format!("listens on {listener}"));
-                accept(door, listener, &reporter, connections).await;
-                return reporter.set(Condition::Stopped, "");
-            }
-            Err(e) => {
-                reporter.raise(FaultCode::HttpListen, Chain(&e).to_string());
-                reporter.set(Condition::Recovering, "tries again");
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(backoff.after(Duration::ZERO)) => {}
-            () = door.shutdown.asked_async() => return reporter.set(Condition::Stopped, ""),
-        }
+/// Moves the doors of a running daemon. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    tcp: mpsc::Sender<Move>,
+    socket: mpsc::Sender<Move>,
+    login: Arc<AtomicBool>,
+}
+
+impl Handle {
+    /// Listens on another address; where that cannot be, still on the one before. Whoever is connected stays.
+    pub async fn listen(&self, address: SocketAddr) -> Result<(), Error> {
+        Move::ask(&self.tcp, Entrance::Tcp(address)).await
+    }
+
+    /// From the next request on, pictures are shown over TCP, or not, because watching needs a login.
+    pub fn set_login(&self, login: bool) {
+        self.login.store(login, Ordering::Release);
+    }
+
+    /// Listens on another unix socket, as with the address.
+    pub async fn listen_socket(&self, path: PathBuf) -> Result<(), Error> {
+        Move::ask(&self.socket, Entrance::Socket(path)).await
     }
 }
 
-async fn accept(door: &Door, listener: Listener, reporter: &Reporter, connections: usize) {
-    let places = Arc::new(Semaphore::new(connections));
-    // Whoever may use the socket may administrate.
-    let pictures = !door.plan.login || listener.port().is_none();
-    let router = routes::router(door.control.clone(), pictures);
-    loop {
-        let guest = tokio::select! {
-            guest = listener.accept() => guest,
-            () = door.shutdown.asked_async() => break,
-        };
-        match guest {
-            Ok(guest) => match places.clone().try_acquire_owned() {
-                Ok(place) => {
-                    reporter.count("connections", 1);
-                    let serving = guest.serve(router.clone(), door.limits, door.shutdown.clone());
-                    task::task("http connection", async move {
-                        serving.await;
-                        drop(place);
-                    });
-                }
-                Err(_) => {
-                    reporter.count("refused", 1);
-                    guest.refuse();
-                }
-            },
-            Err(e) => {
-                // Out of descriptors, most likely. Without a pause the loop would spin until some are free.
-                reporter.count("accept_errors", 1);
-                tracing::debug!("a connection could not be accepted: {e}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-    // Nobody new comes in; those inside see the stop themselves and leave within the grace time.
-    drop(listener);
-    let all = u32::try_from(connections).expect("a few hundred connections fit in u32");
-    let _ = tokio::time::timeout(door.limits.grace, places.acquire_many(all)).await;
+/// Opens the doors. The future serves until a stop is asked, and then at most the grace time longer. It never fails: what
+/// cannot be opened is a fault (NET-003) in the book and is tried again.
+pub fn open(door: Door) -> (Handle, impl Future<Output = ()>) {
+    let ((tcp, move_tcp), (socket, move_socket)) = (mpsc::channel(1), mpsc::channel(1));
+    let login = Arc::new(AtomicBool::new(door.plan.login));
+    let login_of_gates = login.clone();
+    let serving = async move {
+        let gate = |entrance, page, connections| Gate::new(&door, entrance, login_of_gates.clone(), page, connections);
+        let listen = gate(Entrance::Tcp(door.plan.listen), "http", door.limits.tcp_connections);
+        let local = gate(Entrance::Socket(door.plan.socket.clone()), "http-socket", door.limits.socket_connections);
+        tokio::join!(listen.keep_open(move_tcp), local.keep_open(move_socket));
+    };
+    (Handle { tcp, socket, login }, serving)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::base::error::{Chain, Coded, Kind};
 use crate::base::fault::FaultCode;
+use crate::config::problem::Problems;
 use crate::control;
 
 /// What went wrong.
@@ -15,6 +16,7 @@ pub(super) struct Problem {
     status: StatusCode,
     detail: String,
     fault: Option<FaultCode>,
+    problems: Problems,
 }
 
 #[derive(Serialize)]
@@ -25,6 +27,9 @@ struct Body<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<Fault>,
+    /// What is wrong with a configuration, each as the command line says it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -35,7 +40,7 @@ struct Fault {
 
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), fault: None }
+        Self { status, detail: detail.into(), fault: None, problems: Problems::default() }
     }
 }
 
@@ -47,7 +52,12 @@ impl From<control::Error> for Problem {
             Kind::Unavailable | Kind::Exhausted => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self { status, detail: Chain(&e).to_string(), fault: e.fault() }
+        let (detail, fault) = (Chain(&e).to_string(), e.fault());
+        let problems = match e {
+            control::Error::Refused { problems } => problems,
+            _ => Problems::default(),
+        };
+        Self { status, detail, fault, problems }
     }
 }
 
@@ -60,6 +70,7 @@ impl IntoResponse for Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             fault: self.fault.map(|code| Fault { code, title: code.title() }),
+            problems: self.problems.iter().map(ToString::to_string).collect(),
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();

@@ -6,15 +6,16 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+use super::connection::Peer;
 use super::problem::Problem;
 use crate::base::id::StreamId;
-use crate::control::{Control, Query, Reached, Reply, Snapshot};
+use crate::control::{Command, Control, Query, Reached, Reply, Snapshot};
 
 /// `Last-Modified` (RFC 9110, 5.6.7).
 const HTTP_DATE: &[BorrowedFormatItem<'_>] =
@@ -26,23 +27,30 @@ const CAPTURE_TIME: &[BorrowedFormatItem<'_>] =
 type Answer = Result<Response, Problem>;
 type Id = Result<Path<String>, PathRejection>;
 
-/// All paths, without `pictures` none that shows what the cameras see. The short ones without prefix are those of earlier
-/// systems.
-pub(super) fn router(control: Control, pictures: bool) -> Router {
-    let snapshot = if pictures { get(snapshot) } else { get(login) };
+/// The one path that changes something.
+pub(super) const RELOAD: &str = "/api/v1/reload";
+
+/// Whether the one who asks may see what the cameras see, now.
+#[derive(Clone, Copy)]
+pub(super) struct Pictures(pub(super) bool);
+
+/// All paths. The short ones without prefix are those of earlier systems.
+pub(super) fn router(control: Control) -> Router {
     Router::new()
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
         .route("/health", get(health))
         .route("/streams", get(streams))
         .route("/streams/{id}", get(stream))
-        .route("/streams/{id}/snapshot.jpg", snapshot.clone())
+        .route("/streams/{id}/snapshot.jpg", get(snapshot))
         .route("/api/v1/health", get(health))
         .route("/api/v1/plan", get(plan))
         .route("/api/v1/streams", get(streams))
         .route("/api/v1/streams/{id}", get(stream))
-        .route("/api/v1/streams/{id}/snapshot.jpg", snapshot)
+        .route("/api/v1/streams/{id}/snapshot.jpg", get(snapshot))
+        .route(RELOAD, post(reload))
         .fallback(nothing)
+        .method_not_allowed_fallback(only_post)
         .with_state(control)
 }
 
@@ -76,14 +84,29 @@ async fn stream(State(control): State<Control>, Extension(reached): Extension<Re
     ask(&control, Query::Stream { stream: stream_id(id)?, reached }).await
 }
 
-async fn snapshot(State(control): State<Control>, id: Id) -> Answer {
+async fn snapshot(State(control): State<Control>, Extension(pictures): Extension<Pictures>, id: Id) -> Answer {
+    if !pictures.0 {
+        let detail =
+            "watching needs a login (access.watch), which HTTP does not have: watch by RTSP, or ask the unix socket";
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
     ask(&control, Query::Snapshot { stream: stream_id(id)? }).await
 }
 
-async fn login() -> Problem {
-    let detail =
-        "watching needs a login (access.watch), which HTTP does not have: watch by RTSP, or ask the unix socket";
-    Problem::new(StatusCode::FORBIDDEN, detail)
+async fn reload(State(control): State<Control>, Extension(peer): Extension<Peer>) -> Answer {
+    if !peer.may_change() {
+        let detail = "only root and the daemon's own user change anything, and over its unix socket: \
+                      run \"windhover reload\" there, or send the process SIGHUP (systemctl reload windhover)";
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
+    Ok(Json(control.order(Command::Reload).await?).into_response())
+}
+
+/// Whatever else is asked of a path that exists is a question to the one that changes something: the connection lets
+/// no other method through.
+async fn only_post() -> Response {
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path changes something: use POST");
+    ([(header::ALLOW, "POST")], problem).into_response()
 }
 
 async fn nothing(uri: Uri) -> Problem {

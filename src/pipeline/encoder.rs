@@ -13,7 +13,7 @@ use crate::plan::EncodePlan;
 
 use super::link::Fed;
 use super::state::Limits;
-use super::{Beats, Link, Setup, WantedBitrate};
+use super::{Beats, Link, Setup, Wanted};
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -29,20 +29,21 @@ pub(super) struct Keeper {
     link: Link,
     encoded: Heartbeat,
     alive: Heartbeat,
-    bitrate: WantedBitrate,
+    wanted: Wanted,
+    /// What the encoder does now, or will when it starts.
+    plan: EncodePlan,
     report: Reporter,
 }
 
 impl Keeper {
-    pub(super) fn new(setup: Arc<Setup>, link: Link, beats: &Beats, bitrate: WantedBitrate) -> Self {
+    pub(super) fn new(setup: Arc<Setup>, plan: EncodePlan, link: Link, beats: &Beats, wanted: Wanted) -> Self {
         let report = setup.health.reporter(format!("{}/encode", setup.plan.id));
         let Beats { encoded, encoder_alive: alive, .. } = beats.clone();
-        Self { setup, link, encoded, alive, bitrate, report }
+        Self { setup, link, encoded, alive, wanted, plan, report }
     }
 
     /// Runs until the daemon ends.
-    pub(super) fn run(&self) {
-        let Some(mut plan) = self.setup.plan.encode.clone() else { return };
+    pub(super) fn run(&mut self) {
         let mut backoff = Backoff::new(FIRST_RETRY, self.setup.plan.source.retry_every_max);
         while self.setup.shutdown.asked().is_none() {
             let began = self.setup.clock.monotonic();
@@ -51,7 +52,7 @@ impl Keeper {
                 self.setup.shutdown.wait(LOOK_EVERY);
                 continue;
             }
-            let result = self.run_once(&mut plan);
+            let result = self.run_once();
             self.disconnect();
             if let Err((code, detail)) = result {
                 self.report.set(Condition::Recovering, detail.as_str());
@@ -75,14 +76,17 @@ impl Keeper {
     }
 
     /// One run of the encoder. `Ok` when it is to be built again at once, or at the daemon's end.
-    fn run_once(&self, plan: &mut EncodePlan) -> Result<(), Ended> {
-        let setup = &self.setup;
-        let started = encode::start(plan, setup.plan.rate, setup.framer(self.link.marks()));
+    fn run_once(&mut self) -> Result<(), Ended> {
+        if let Some(wanted) = self.take_wanted() {
+            self.plan = wanted;
+        }
+        let setup = self.setup.clone();
+        let started = encode::start(&self.plan, setup.plan.rate, setup.framer(self.link.marks()));
         let (encoder, input) =
             started.map_err(|e| (e.fault().unwrap_or(FaultCode::EncoderFailed), Chain(&e).to_string()))?;
         setup.hub.set_encoder(Some(encoder.keyframes()));
         self.link.set_encoder(Some(Fed { input, keyframes: encoder.keyframes() }));
-        self.watch(plan, encoder).map_err(|detail| (FaultCode::EncoderFailed, detail))
+        self.watch(encoder).map_err(|detail| (FaultCode::EncoderFailed, detail))
     }
 
     fn disconnect(&self) {
@@ -90,20 +94,29 @@ impl Keeper {
         self.link.set_encoder(None);
     }
 
-    /// Changes the bit rate if that is wanted, and sees whether the encoder follows; false when it has to be built anew.
-    fn steer(&self, plan: &mut EncodePlan, encoder: &mut encode::Encoder, follow: &mut Option<Follow>) -> bool {
-        let wanted = self.bitrate.lock().expect("nothing panics while it holds this lock").take();
-        if let Some(to) = wanted.filter(|to| *to != plan.bitrate) {
-            let from = std::mem::replace(&mut plan.bitrate, to);
-            if encoder.set_bitrate(to) == Changed::NeedsRebuild {
+    fn take_wanted(&self) -> Option<EncodePlan> {
+        self.wanted.lock().expect("nothing panics while it holds this lock").take()
+    }
+
+    /// Changes what is wanted, and sees whether the encoder follows; false when it has to be built anew.
+    fn steer(&mut self, encoder: &mut encode::Encoder, follow: &mut Option<Follow>) -> bool {
+        if let Some(wanted) = self.take_wanted() {
+            let (from, to) = (std::mem::replace(&mut self.plan, wanted), &self.plan);
+            if !from.is_same_encoder(to) {
                 return false;
             }
-            *follow = Some(Follow::new(from, to));
+            if from.bitrate != to.bitrate {
+                if encoder.set_bitrate(to.bitrate) == Changed::NeedsRebuild {
+                    return false;
+                }
+                *follow = Some(Follow::new(from.bitrate, to.bitrate));
+            }
         }
         match follow.as_mut().map(|f| f.look(self.setup.clock.monotonic(), encoder.bytes())) {
             Some(Followed::Yes) => *follow = None,
             Some(Followed::No) => {
-                tracing::warn!("{} does not follow to {}: it is built anew", plan.element.value, plan.bitrate);
+                let (element, bitrate) = (&self.plan.element.value, self.plan.bitrate);
+                tracing::warn!("{element} does not follow to {bitrate}: it is built anew");
                 return false;
             }
             Some(Followed::Unknown) | None => {}
@@ -111,8 +124,8 @@ impl Keeper {
         true
     }
 
-    fn watch(&self, plan: &mut EncodePlan, mut encoder: encode::Encoder) -> Result<(), String> {
-        let setup = &self.setup;
+    fn watch(&mut self, mut encoder: encode::Encoder) -> Result<(), String> {
+        let setup = self.setup.clone();
         let mut follow = None;
         // Three pictures late is no picture; never less than a second, which a busy machine may take.
         let starved = Duration::from_secs(1).max(setup.plan.rate.period() * 3);
@@ -123,7 +136,7 @@ impl Keeper {
             if let Some(fault) = encoder.wait_fault(LOOK_EVERY) {
                 return Err(fault.to_string());
             }
-            if !self.steer(plan, &mut encoder, &mut follow) {
+            if !self.steer(&mut encoder, &mut follow) {
                 return Ok(());
             }
             let now = setup.clock.monotonic();
@@ -132,7 +145,7 @@ impl Keeper {
             if units_now > units {
                 (units, out) = (units_now, now);
                 self.encoded.tick(now);
-                self.report.set(Condition::Running, format!("{} at {}", plan.element.value, plan.bitrate));
+                self.report.set(Condition::Running, format!("{} at {}", self.plan.element.value, self.plan.bitrate));
                 self.report.clear_all();
                 let slates = setup.hub.slates();
                 self.report.gauge("frames", units - slates);
@@ -148,7 +161,7 @@ impl Keeper {
                     self.report.clear_all();
                 }
             } else if now.saturating_sub(out) > SILENT_FOR {
-                return Err(format!("{} gave out nothing for {SILENT_FOR:?}", plan.element.value));
+                return Err(format!("{} gave out nothing for {SILENT_FOR:?}", self.plan.element.value));
             }
         }
         Ok(())

@@ -23,16 +23,16 @@ mod state;
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::base::clock::Clock;
-use crate::base::health::Health;
+use crate::base::health::{Condition, Health};
 use crate::base::heartbeat::Heartbeat;
 use crate::base::shutdown::Shutdown;
 use crate::base::task;
-use crate::base::units::Bitrate;
 use crate::hub::{Hub, PictureSlot};
 use crate::media::access_unit::AccessUnit;
-use crate::plan::StreamPlan;
+use crate::plan::{EncodePlan, StreamPlan};
 use crate::probe::v4l2::Devices;
 
 use link::{Link, Marks};
@@ -59,7 +59,7 @@ pub struct Setup {
 pub struct Handle {
     /// By what it shows that it advances.
     pub beats: Beats,
-    bitrate: WantedBitrate,
+    wanted: Wanted,
     threads: Vec<JoinHandle<Option<()>>>,
 }
 
@@ -76,18 +76,23 @@ pub struct Beats {
     pub encoder_alive: Heartbeat,
 }
 
-/// Another bit rate for the encoder, until it has taken it.
-type WantedBitrate = Arc<Mutex<Option<Bitrate>>>;
+/// What the encoder is to do from now on, until it has taken it.
+type Wanted = Arc<Mutex<Option<EncodePlan>>>;
 
 /// Starts a camera: it opens, watches and reopens its source and its encoder until the daemon ends.
 pub fn start(setup: Setup) -> Handle {
     let setup = Arc::new(setup);
     let link = Link::default();
-    let (beats, bitrate) = (Beats::default(), WantedBitrate::default());
+    let (beats, wanted) = (Beats::default(), Wanted::default());
     let mut threads = Vec::new();
-    let page = |branch: &str| setup.health.reporter(format!("{}/{branch}", setup.plan.id));
-    if setup.plan.encode.is_some() {
-        let keeper = encoder::Keeper::new(setup.clone(), link.clone(), &beats, bitrate.clone());
+    // The page may be that of a camera that was stopped to make way for this one.
+    let page = |branch: &str| {
+        let page = setup.health.reporter(format!("{}/{branch}", setup.plan.id));
+        page.set(Condition::Starting, "");
+        page
+    };
+    if let Some(plan) = setup.plan.encode.clone() {
+        let mut keeper = encoder::Keeper::new(setup.clone(), plan, link.clone(), &beats, wanted.clone());
         threads.push(task::kept("encoder", page("encode"), setup.shutdown.clone(), move || keeper.run()));
     }
     if setup.plan.slate && setup.plan.encode.is_some() {
@@ -96,7 +101,7 @@ pub fn start(setup: Setup) -> Handle {
     }
     let mut keeper = camera::Keeper::new(setup.clone(), link, &beats);
     threads.push(task::kept("camera", page("source"), setup.shutdown.clone(), move || keeper.run()));
-    Handle { beats, bitrate, threads }
+    Handle { beats, wanted, threads }
 }
 
 impl Setup {
@@ -117,18 +122,16 @@ impl Setup {
 }
 
 impl Handle {
-    /// Asks for another target bit rate. The encoder is changed while it runs, and built anew where it cannot do that
-    /// or does not follow; viewers see at most a short pause.
-    pub fn set_bitrate(&self, bitrate: Bitrate) {
-        *self.bitrate.lock().expect("nothing panics while it holds this lock") = Some(bitrate);
+    /// Asks the encoder for other work. Another bit rate alone is changed while it runs, and built anew where the encoder
+    /// cannot do that or does not follow; anything else builds it anew. The source does not notice, and viewers see at
+    /// most a short pause.
+    pub fn set_encode(&self, plan: EncodePlan) {
+        *self.wanted.lock().expect("nothing panics while it holds this lock") = Some(plan);
     }
 
-    /// Waits for the threads to end after a stop was asked.
-    pub fn join(self) {
-        for thread in self.threads {
-            // A panic was logged where it happened.
-            let _ = thread.join();
-        }
+    /// Waits for the threads to end after a stop was asked, for as long as a driver may need; one that hangs is left.
+    pub fn join(self, limit: Duration) {
+        task::join(self.threads, limit);
     }
 }
 

@@ -67,7 +67,7 @@ impl Rig {
 
     fn end(mut self) {
         self.shutdown.trigger(Stop::Graceful);
-        self.camera.take().unwrap().join();
+        self.camera.take().unwrap().join(Duration::from_secs(20));
     }
 }
 
@@ -209,10 +209,19 @@ fn a_keyframe_comes_on_request() {
 fn another_bit_rate_is_taken_while_it_runs() {
     let rig = Rig::start(SourceKind::Test, "openh264enc");
     rig.until("live/encode", is_well);
-    rig.camera.as_ref().unwrap().set_bitrate(Bitrate::from_bps(300_000));
+    let encode = plan(SourceKind::Test, "openh264enc").encode.unwrap();
+    let camera = rig.camera.as_ref().unwrap();
+    camera.set_encode(EncodePlan { bitrate: Bitrate::from_bps(300_000), ..encode.clone() });
     let report = rig.until("live/encode", |b| b.detail == "openh264enc at 300 kbit/s");
     assert!(is_well(&report) && !report.counters.contains_key("restarts"), "{report:?}");
     let cached = rig.hub.cached();
     assert!(!cached.iter().any(|unit| unit.discontinuity), "it was built anew");
+    // Keyframes at other distances need another encoder; the source does not notice.
+    let reader = rig.hub.subscribe(Policy::Lossless { depth: Duration::from_secs(60), bytes: 1 << 24 }, false);
+    camera.set_encode(EncodePlan { keyframe_frames: 5, ..encode });
+    let built_anew = |_| matches!(reader.recv(Duration::from_secs(5)), Received::Unit(unit) if unit.discontinuity);
+    assert!((0..300).any(built_anew), "the encoder goes on as before");
+    rig.until("live/encode", |b| b.detail == "openh264enc at 500 kbit/s" && is_well(b));
+    assert!(!rig.until("live/source", is_well).counters.contains_key("restarts"));
     rig.end();
 }

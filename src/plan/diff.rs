@@ -5,9 +5,10 @@ use std::fmt::{self, Display};
 use serde::{Serialize, Serializer};
 
 use crate::base::id::StreamId;
+use crate::media::csi::Memory;
 
 use super::show::human;
-use super::{DeviceMatch, EncodePlan, Plan, SourceKind, StoragePlan, StreamPlan};
+use super::{DeviceMatch, EncodePlan, Plan, RtspPlan, SourceKind, SourcePlan, StoragePlan, StreamPlan};
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,6 +60,8 @@ pub enum Part {
     RtspListen,
     /// How many may watch in all.
     Viewers,
+    /// Whether HTTP shows pictures.
+    Pictures,
     /// The address of the HTTP door.
     HttpListen,
     /// The unix socket.
@@ -70,7 +73,9 @@ impl Part {
         match self {
             Part::Board => "needs a restart",
             Part::First => "viewers of both streams connect again, recordings begin a new file",
-            Part::Order | Part::Retention | Part::Viewers | Part::StreamViewers(_) => "changed while running",
+            Part::Order | Part::Retention | Part::Viewers | Part::StreamViewers(_) | Part::Pictures => {
+                "changed while running"
+            }
             Part::Added(_) => "started",
             Part::Removed(_) => "ended; its recordings stay",
             Part::Camera(_) => "the camera and its encoder restarted, viewers stay connected",
@@ -79,7 +84,7 @@ impl Part {
             Part::Recorder(_) => "the open file is finished; live video goes on",
             Part::Snapshots(_) => "snapshots restarted",
             Part::Storage => "open files are finished; recording and snapshots go on there",
-            Part::Rtsp => "the server started or ended",
+            Part::Rtsp => "the server begins anew, viewers connect again",
             Part::RtspListen | Part::HttpListen => "listens there; whoever is connected stays",
             Part::Socket => "listens there",
         }
@@ -100,7 +105,7 @@ impl Display for Part {
             Part::StreamViewers(id) => write!(f, "{id}/rtsp"),
             Part::Storage | Part::Retention => f.write_str("storage"),
             Part::Rtsp | Part::RtspListen | Part::Viewers => f.write_str("rtsp"),
-            Part::HttpListen => f.write_str("http"),
+            Part::HttpListen | Part::Pictures => f.write_str("http"),
             Part::Socket => f.write_str("http-socket"),
         }
     }
@@ -133,7 +138,7 @@ impl EncodePlan {
     /// True when at most the bit rate differs, which an encoder may follow while it runs.
     pub fn is_same_encoder(&self, other: &Self) -> bool {
         let key = |e: &Self| (e.element.value.clone(), e.codec, e.keyframe_frames, e.threads.value);
-        key(self) == key(other)
+        key(self) == key(other) && self.convert.value == other.convert.value
     }
 }
 
@@ -178,6 +183,8 @@ fn one_stream(old: &StreamPlan, new: &StreamPlan, list: &mut List) {
     list.text(camera(), "flip", old.source.flip, new.source.flip);
     list.text(camera(), "size", old.size, new.size);
     list.text(camera(), "frames per second", old.rate, new.rate);
+    list.text(camera(), "controls", controls(&old.source), controls(&new.source));
+    list.text(camera(), "slate", on(&old.slate.then_some(())), on(&new.slate.then_some(())));
     list.text(camera(), "frozen after", human(old.source.frozen_after), human(new.source.frozen_after));
     list.text(camera(), "timeout", human(old.source.timeout), human(new.source.timeout));
     list.text(camera(), "time to open", human(old.source.restart_timeout), human(new.source.restart_timeout));
@@ -208,6 +215,7 @@ fn one_stream(old: &StreamPlan, new: &StreamPlan, list: &mut List) {
 fn encode(id: &StreamId, old: &EncodePlan, new: &EncodePlan, list: &mut List) {
     let encoder = || Part::Encoder(id.clone());
     list.text(encoder(), "encoder", &old.element.value, &new.element.value);
+    list.text(encoder(), "conversion", old.convert.value.join(", "), new.convert.value.join(", "));
     list.text(encoder(), "codec", old.codec, new.codec);
     list.text(encoder(), "pictures from keyframe to keyframe", old.keyframe_frames, new.keyframe_frames);
     list.text(encoder(), "encoder threads", old.threads.value, new.threads.value);
@@ -218,10 +226,15 @@ fn servers(old: &Plan, new: &Plan, list: &mut List) {
     match (&old.rtsp, &new.rtsp) {
         (Some(old), Some(new)) => {
             list.text(Part::RtspListen, "address", old.listen, new.listen);
+            let login =
+                |plan: &RtspPlan| plan.login.as_ref().map_or("none".to_owned(), |file| file.display().to_string());
+            list.text(Part::Rtsp, "login", login(old), login(new));
             list.text(Part::Viewers, "viewers in all", at_most(Some(old.max_viewers)), at_most(Some(new.max_viewers)));
         }
         (old, new) => list.text(Part::Rtsp, "server", on(old), on(new)),
     }
+    let pictures = |login: bool| if login { "none without a login" } else { "shown" };
+    list.text(Part::Pictures, "pictures", pictures(old.http.login), pictures(new.http.login));
     list.text(Part::HttpListen, "address", old.http.listen, new.http.listen);
     list.text(Part::Socket, "socket", old.http.socket.display(), new.http.socket.display());
 }
@@ -241,6 +254,15 @@ fn storage(old: Option<&StoragePlan>, new: Option<&StoragePlan>, list: &mut List
 fn source(kind: &SourceKind) -> String {
     match kind {
         SourceKind::Test => "test picture".into(),
+        SourceKind::Csi(csi) => {
+            let mode = csi.mode.value.map_or("auto".to_owned(), |mode| mode.to_string());
+            let memory = match csi.memory.value {
+                Memory::Surfaces => "in surfaces",
+                Memory::System => "in memory",
+            };
+            let settings: String = csi.settings.list().iter().map(|setting| format!(", {setting}")).collect();
+            format!("sensor {}, by {}, mode {mode}, {memory}{settings}", csi.sensor.value, csi.stack.value)
+        }
         SourceKind::File { paths } => {
             let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
             format!("clips {}", paths.join(", "))
@@ -253,6 +275,10 @@ fn source(kind: &SourceKind) -> String {
             format!("camera {device}, format {}", format!("{wish:?}").to_lowercase())
         }
     }
+}
+
+fn controls(source: &SourcePlan) -> String {
+    if source.controls.is_empty() { "none".into() } else { source.controls.to_string() }
 }
 
 fn on<T>(plan: &Option<T>) -> &'static str {

@@ -6,6 +6,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -18,6 +19,8 @@ const MAX_STATUS: usize = 200;
 pub struct Systemd {
     socket: Option<Arc<UnixDatagram>>,
     watchdog: Option<Duration>,
+    /// READY was said: only then may a reload be told.
+    was_ready: Arc<AtomicBool>,
 }
 
 /// Why the service manager cannot be reached.
@@ -47,10 +50,10 @@ impl Systemd {
     /// within which systemd wants to hear `WATCHDOG=1`.
     pub fn to(address: Option<&OsStr>, watchdog: Option<Duration>) -> Result<Self, Error> {
         let Some(address) = address.filter(|a| !a.is_empty()) else {
-            return Ok(Self { socket: None, watchdog: None });
+            return Ok(Self::default());
         };
         let socket = connect(address).map_err(|source| Error { address: address.to_owned(), source })?;
-        Ok(Self { socket: Some(Arc::new(socket)), watchdog })
+        Ok(Self { socket: Some(Arc::new(socket)), watchdog, was_ready: Arc::default() })
     }
 
     /// The time within which systemd wants to hear from the watchdog, if it does.
@@ -60,28 +63,45 @@ impl Systemd {
 
     /// Control and RTSP answer, camera or not.
     pub fn ready(&self) {
-        self.send(&NotifyState::Ready);
+        self.was_ready.store(true, Ordering::Release);
+        self.send(&[NotifyState::Ready]);
+    }
+
+    /// Another configuration is being read, since `now` on the monotonic clock (Type=notify-reload, systemd.service(5)).
+    pub fn reloading(&self, now: Duration) {
+        if self.was_ready.load(Ordering::Acquire) {
+            let now = i128::try_from(now.as_micros()).unwrap_or(i128::MAX);
+            self.send(&[NotifyState::Reloading, NotifyState::MonotonicUsec(now)]);
+        }
+    }
+
+    /// The reload is over, whether anything has changed or not.
+    pub fn reloaded(&self) {
+        if self.was_ready.load(Ordering::Acquire) {
+            self.send(&[NotifyState::Ready]);
+        }
     }
 
     /// One line for `systemctl status`; line breaks and control characters become spaces.
     pub fn status(&self, line: &str) {
         let line: String = line.chars().take(MAX_STATUS).map(|c| if c.is_control() { ' ' } else { c }).collect();
-        self.send(&NotifyState::Status(&line));
+        self.send(&[NotifyState::Status(&line)]);
     }
 
     /// Everything that should advance does.
     pub fn watchdog(&self) {
-        self.send(&NotifyState::Watchdog);
+        self.send(&[NotifyState::Watchdog]);
     }
 
     /// The daemon is ending.
     pub fn stopping(&self) {
-        self.send(&NotifyState::Stopping);
+        self.send(&[NotifyState::Stopping]);
     }
 
-    fn send(&self, state: &NotifyState<'_>) {
+    fn send(&self, states: &[NotifyState<'_>]) {
         let Some(socket) = &self.socket else { return };
-        if let Err(e) = socket.send(format!("{state}\n").as_bytes()) {
+        let message: String = states.iter().map(|state| format!("{state}\n")).collect();
+        if let Err(e) = socket.send(message.as_bytes()) {
             tracing::warn!("the service manager did not take a message: {e}");
         }
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::systemd::Systemd;
-use super::watchdog::{Judge, Pulse, Watchdog, Watched};
+use super::watchdog::{Judge, Pulse, Watchdog, Watched, Watchlist};
 use crate::base::clock::{Clock, SimClock, SystemClock};
 use crate::base::heartbeat::Heartbeat;
 use crate::base::shutdown::{Shutdown, Stop};
@@ -93,7 +93,9 @@ fn the_watchdog_is_fed_only_while_everything_advances() {
             running: Box::new(move || flag.load(Ordering::SeqCst)),
         },
     ];
-    let mut watchdog = Watchdog { systemd, watched, judge: Judge::default(), was_stuck: false };
+    let list = Watchlist::default();
+    list.set(watched);
+    let mut watchdog = Watchdog { systemd, watched: list.clone(), judge: Judge::default(), was_stuck: false };
     let step = |watchdog: &mut Watchdog| {
         clock.advance(Duration::from_secs(6));
         control.tick(clock.monotonic());
@@ -106,6 +108,14 @@ fn the_watchdog_is_fed_only_while_everything_advances() {
     running.store(false, Ordering::SeqCst);
     step(&mut watchdog);
     assert_eq!(hear(&manager), "WATCHDOG=1\n", "an absent camera is not judged");
+    running.store(true, Ordering::SeqCst);
+    step(&mut watchdog);
+    assert_eq!(hear(&manager), "WATCHDOG=1\n");
+    step(&mut watchdog);
+    assert!(silent(&manager), "the source is stuck again");
+    list.set(Vec::new());
+    step(&mut watchdog);
+    assert_eq!(hear(&manager), "WATCHDOG=1\n", "its stream was removed");
 }
 
 #[test]
@@ -115,7 +125,7 @@ fn the_thread_feeds_and_ends_with_the_daemon() {
     let manager = manager(&path);
     let systemd = Systemd::to(Some(path.as_os_str()), Some(Duration::from_millis(40))).unwrap();
     let shutdown = Shutdown::new();
-    let thread = super::watchdog::start(systemd, Arc::new(SystemClock), Vec::new(), shutdown.clone());
+    let thread = super::watchdog::start(systemd, Arc::new(SystemClock), Watchlist::default(), shutdown.clone());
     for _ in 0..3 {
         assert_eq!(hear(&manager), "WATCHDOG=1\n");
     }
@@ -129,9 +139,26 @@ fn without_a_service_manager_nothing_is_said() {
         let systemd = Systemd::to(nobody, Some(LIMIT)).unwrap();
         assert_eq!(systemd.watchdog_period(), None);
         systemd.ready();
+        systemd.reloading(LIMIT);
     }
     let error = Systemd::to(Some(OsStr::new("/nonexistent/notify")), None).unwrap_err();
     assert!(error.to_string().contains("/nonexistent/notify"), "{error}");
+}
+
+#[test]
+fn a_reload_is_told_once_the_daemon_was_ready() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let manager = manager(&path);
+    let systemd = Systemd::to(Some(path.as_os_str()), None).unwrap();
+    systemd.reloading(Duration::from_secs(1));
+    systemd.reloaded();
+    assert!(silent(&manager), "systemd would take it for ready");
+    systemd.ready();
+    systemd.clone().reloading(Duration::from_micros(7_000_001));
+    systemd.reloaded();
+    let heard = [hear(&manager), hear(&manager), hear(&manager)];
+    assert_eq!(heard, ["READY=1\n", "RELOADING=1\nMONOTONIC_USEC=7000001\n", "READY=1\n"]);
 }
 
 #[test]

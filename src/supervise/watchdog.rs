@@ -4,7 +4,7 @@
 //! An absent camera is a known state and is not judged: unplugging one must never restart a flying drone's daemon.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,6 +28,22 @@ pub struct Watched {
     pub limit: Duration,
     /// True while it should advance: false while it is absent, backing off, idle or stopped. Must not block.
     pub running: Box<dyn Fn() -> bool + Send>,
+}
+
+/// Everything that is watched now. Cheap to clone; replaced as a whole when parts come and go.
+#[derive(Clone, Default)]
+pub struct Watchlist(Arc<Mutex<Vec<Watched>>>);
+
+impl Watchlist {
+    /// Watches these from the next look on, and no others.
+    pub fn set(&self, watched: Vec<Watched>) {
+        // What is dropped is dropped after the lock is free.
+        let _old = std::mem::replace(&mut *self.lock(), watched);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Watched>> {
+        self.0.lock().expect("nothing panics while it holds this lock")
+    }
 }
 
 /// What was seen of one watched thing at one moment.
@@ -54,6 +70,7 @@ impl Judge {
     /// The names of those that should have advanced and did not; empty when the watchdog may be fed. A thing that
     /// (again) begins to run has its whole limit for the first beat.
     pub fn stuck<'a>(&mut self, now: Duration, pulses: &[Pulse<'a>]) -> Vec<&'a str> {
+        self.seen.retain(|name, _| pulses.iter().any(|pulse| pulse.name == name));
         pulses.iter().filter(|pulse| self.is_stuck(now, pulse)).map(|pulse| pulse.name).collect()
     }
 
@@ -76,7 +93,7 @@ impl Judge {
 pub fn start(
     systemd: Systemd,
     clock: Arc<dyn Clock>,
-    watched: Vec<Watched>,
+    watched: Watchlist,
     shutdown: Shutdown,
 ) -> JoinHandle<Option<()>> {
     task::thread("watchdog", move || {
@@ -94,7 +111,7 @@ pub fn start(
 /// The actor, one look at a time.
 pub(super) struct Watchdog {
     pub(super) systemd: Systemd,
-    pub(super) watched: Vec<Watched>,
+    pub(super) watched: Watchlist,
     pub(super) judge: Judge,
     pub(super) was_stuck: bool,
 }
@@ -102,13 +119,11 @@ pub(super) struct Watchdog {
 impl Watchdog {
     /// Feeds the watchdog if everything advances; a change is one line in the log.
     pub(super) fn look(&mut self, now: Duration) {
-        let pulse = |w: &'_ Watched| (w.heartbeat.count(), (w.running)());
-        let seen: Vec<(u64, bool)> = self.watched.iter().map(pulse).collect();
-        let pulses: Vec<Pulse<'_>> = self
-            .watched
+        let pulse = |w: &Watched| (w.name.clone(), w.heartbeat.count(), (w.running)(), w.limit);
+        let seen: Vec<(String, u64, bool, Duration)> = self.watched.lock().iter().map(pulse).collect();
+        let pulses: Vec<Pulse<'_>> = seen
             .iter()
-            .zip(seen)
-            .map(|(w, (beats, running))| Pulse { name: &w.name, running, beats, limit: w.limit })
+            .map(|(name, beats, running, limit)| Pulse { name, running: *running, beats: *beats, limit: *limit })
             .collect();
         let stuck = self.judge.stuck(now, &pulses);
         if stuck.is_empty() {

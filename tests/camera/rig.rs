@@ -95,7 +95,7 @@ impl Drop for Rig {
     fn drop(&mut self) {
         self.shutdown.trigger(Stop::Graceful);
         if let Some(camera) = self.camera.take() {
-            camera.join();
+            camera.join(Duration::from_secs(20));
         }
     }
 }

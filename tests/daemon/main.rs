@@ -12,6 +12,7 @@ mod last_good;
 mod leaks;
 mod logins;
 mod refusals;
+mod reload;
 mod slate;
 mod storage;
 mod watching;

@@ -69,13 +69,14 @@ fn rates_told(want: &[&str]) -> Vec<String> {
     while rates.len() < want.len() && clock.monotonic() < end {
         if hub.units() > 5 && !asked {
             asked = true;
-            camera.set_bitrate(Bitrate::from_bps(100_000));
+            let encode = plan().encode.expect("it has an encoder");
+            camera.set_encode(EncodePlan { bitrate: Bitrate::from_bps(100_000), ..encode });
         }
         shutdown.wait(Duration::from_millis(20));
         rates.extend(told().into_iter().filter(|setting| setting.starts_with("bitrate=")));
     }
     shutdown.trigger(Stop::Graceful);
-    camera.join();
+    camera.join(Duration::from_secs(10));
     rates
 }
 

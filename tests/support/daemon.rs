@@ -1,17 +1,17 @@
 //! The real daemon as a child process: its own folder, configuration and ports, and an end that cannot be forgotten.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use windhover::base::task;
 
 use super::crowd::Crowd;
-use super::process::{self, Usage};
+use super::http::{find_branch, http_get};
+use super::process::{self, Usage, collect};
 use super::wait::{now, wait_for, wait_until};
 
 /// The binary under test: the one cargo built, or another that WINDHOVER_BINARY names (a copy that a long run keeps while
@@ -180,6 +180,21 @@ impl Daemon {
         self.child = launch(setup, self.folder.path(), &self.config, &self.log);
     }
 
+    /// Has it read its configuration again; the exit code and what was said.
+    pub(crate) fn reload(&self) -> (Option<i32>, String) {
+        let mut command = command(self.folder(), &["reload", "--socket"]);
+        let out =
+            command.arg(self.config.with_extension("run").join("windhover/api.sock")).output().expect("cargo built it");
+        let said = [out.stdout, out.stderr].concat();
+        (out.status.code(), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// Will listen on other ports once it is configured and reads that; those before are answered.
+    pub(crate) fn choose_other_ports(&mut self) -> (SocketAddr, SocketAddr) {
+        let before = std::mem::replace(&mut self.ports, free_ports());
+        ((Ipv4Addr::LOCALHOST, before.rtsp).into(), (Ipv4Addr::LOCALHOST, before.http).into())
+    }
+
     /// Its configuration file.
     pub(crate) fn config(&self) -> &Path {
         &self.config
@@ -338,7 +353,7 @@ impl Drop for Daemon {
 
 fn launch(setup: &Setup, folder: &Path, config: &Path, log: &Arc<Mutex<String>>) -> Child {
     let mut command = command(folder, &["run", "--config"]);
-    command.arg(config);
+    command.arg(config).env("XDG_RUNTIME_DIR", config.with_extension("run"));
     if setup.cold {
         command.env("GST_REGISTRY", folder.join("registry.bin")).env("XDG_STATE_HOME", folder.join("state"));
     }
@@ -371,43 +386,4 @@ pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
     }
     command.env_remove("ENABLE_IMAGES").env_remove("SSD_PATH").env_remove("NOTIFY_SOCKET").env_remove("RUST_LOG");
     command
-}
-
-/// GET over a connection of its own; the body of a reply 200, or the status line of any other.
-pub(crate) fn http_get(server: SocketAddr, path: &str) -> Result<Vec<u8>, String> {
-    let limit = Duration::from_secs(5);
-    let text = |e: std::io::Error| e.to_string();
-    let mut stream = TcpStream::connect_timeout(&server, limit).map_err(text)?;
-    stream.set_read_timeout(Some(limit)).map_err(text)?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).map_err(text)?;
-    let mut reply = Vec::new();
-    stream.read_to_end(&mut reply).map_err(text)?;
-    let end = reply.windows(4).position(|four| four == b"\r\n\r\n").ok_or("no header in the reply")?;
-    let head = String::from_utf8_lossy(&reply[..end]).into_owned();
-    if head.to_lowercase().contains("transfer-encoding: chunked") {
-        return Err("a chunked reply, where Content-Length was expected".into());
-    }
-    let status = head.lines().next().unwrap_or_default();
-    if status.contains(" 200 ") { Ok(reply.split_off(end + 4)) } else { Err(status.to_owned()) }
-}
-
-fn find_branch<'a>(value: &'a serde_json::Value, name: &str) -> Option<&'a serde_json::Value> {
-    match value {
-        serde_json::Value::Object(map) if map.get("name").and_then(|n| n.as_str()) == Some(name) => Some(value),
-        serde_json::Value::Object(map) => map.values().find_map(|inner| find_branch(inner, name)),
-        serde_json::Value::Array(list) => list.iter().find_map(|inner| find_branch(inner, name)),
-        _ => None,
-    }
-}
-
-fn collect(output: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
-    let log = log.clone();
-    task::thread("daemon-log", move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            let mut log = log.lock().expect("nobody panics while holding it");
-            log.push_str(&line);
-            log.push('\n');
-        }
-    });
 }

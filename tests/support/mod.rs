@@ -6,6 +6,7 @@
 pub(crate) mod clips;
 pub(crate) mod crowd;
 pub(crate) mod daemon;
+pub(crate) mod http;
 pub(crate) mod kills;
 pub(crate) mod media_file;
 pub(crate) mod player;

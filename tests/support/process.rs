@@ -1,8 +1,11 @@
 //! What the kernel says of a process, and signals to it.
 
+use std::io::{BufRead, BufReader, Read};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use windhover::base::task;
 
 /// Ticks per second in `/proc/<pid>/stat`: 100 on x86 and Arm, whatever the kernel's own rate.
 const USER_HZ: f64 = 100.0;
@@ -59,6 +62,18 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
 pub(crate) fn load() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().next().unwrap_or("unknown").to_owned()
+}
+
+/// Adds each line of an output to `log`, on a thread of its own.
+pub(crate) fn collect(output: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
+    let log = log.clone();
+    task::thread("daemon-log", move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let mut log = log.lock().expect("nobody panics while holding it");
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::base::health::{BranchReport, Condition};
 use crate::base::shutdown::{Shutdown, Stop};
 use crate::control::tests::{Bench, bench, picture};
 use crate::control::{NoSnapshot, Snapshot};
-use crate::http::{Door, Limits, serve};
+use crate::http::{Door, Handle, Limits, open};
 use crate::plan::HttpPlan;
 
 /// How long a test waits for what must happen.
@@ -22,6 +22,7 @@ pub(crate) struct House {
     pub(crate) bench: Bench,
     pub(crate) shutdown: Shutdown,
     pub(crate) dir: tempfile::TempDir,
+    pub(crate) handle: Handle,
 }
 
 impl House {
@@ -59,8 +60,9 @@ impl House {
         let plan = HttpPlan { listen, socket: dir.path().join("run/api.sock"), login };
         let (control, health) = (bench.control.clone(), bench.health.clone());
         let door = Door { control, health, plan, shutdown: shutdown.clone(), limits };
-        let served = Some(runtime.spawn(serve(door)));
-        Self { runtime, served, bench, shutdown, dir }
+        let (handle, serving) = open(door);
+        let served = Some(runtime.spawn(serving));
+        Self { runtime, served, bench, shutdown, dir, handle }
     }
 
     pub(crate) fn open() -> Self {

@@ -9,10 +9,15 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue};
 
+use super::connection::Peer;
 use super::*;
+use crate::base::fault::FaultCode;
+use crate::base::health::Condition;
 use crate::base::heartbeat::Heartbeat;
+use crate::config::problem::{Place, Problem, Problems};
 use crate::control::tests::picture;
-use crate::control::{NoSnapshot, Snapshot};
+use crate::control::{self, NoSnapshot, Reloaded, Snapshot};
+use crate::plan::diff::diff;
 
 pub(crate) mod house;
 use house::{Answer, House, PATIENCE, wait_for};
@@ -133,6 +138,80 @@ fn only_reading_without_a_body_is_possible() {
         stream.write_all(format!("GET /healthz HTTP/1.1\r\nHost: drone\r\n{body}\r\n\r\n").as_bytes()).unwrap();
         assert_eq!(Answer::read(&mut stream).status, 413, "{body}");
     }
+}
+
+/// The answer to a request over the unix socket.
+fn ask_socket(house: &House, head: &str) -> Answer {
+    let mut stream = UnixStream::connect(house.socket()).unwrap();
+    stream.write_all(format!("{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    Answer::read(&mut stream)
+}
+
+#[test]
+fn only_the_socket_reloads() {
+    let mut house = House::open();
+    let refused = house.ask("POST /api/v1/reload HTTP/1.1\r\nHost: drone");
+    assert_eq!(refused.status, 403);
+    assert!(refused.json()["detail"].as_str().unwrap().contains("windhover reload"), "it says how");
+    let mut problems = Problems::default();
+    problems.push(Problem::config(Place::Machine, "k", "no").advise("yes"));
+    let changes = diff(&control::tests::plan(&["live"]), &control::tests::plan(&["live", "b"]));
+    let results = [Ok(Reloaded { changes }), Err(control::Error::Refused { problems })];
+    let mut taken = house.bench.reloads.take().unwrap();
+    let answering = house.runtime.spawn(async move {
+        for result in results {
+            taken.recv().await.unwrap().answer(result);
+        }
+    });
+    let answer = ask_socket(&house, "POST /api/v1/reload");
+    let change = &answer.json()["changes"][0];
+    assert_eq!((answer.status, &change["part"], &change["effect"]), (200, &"b".into(), &"started".into()));
+    let answer = ask_socket(&house, "POST /api/v1/reload");
+    let want = serde_json::json!(["this machine: k: no\n    yes"]);
+    assert_eq!((answer.status, &answer.json()["problems"]), (400, &want));
+    assert_eq!(answer.json()["fault"]["code"], "SYS-002");
+    house.runtime.block_on(answering).unwrap();
+    for answer in [ask_socket(&house, "GET /api/v1/reload"), house.get("/api/v1/reload")] {
+        assert_eq!(answer.status, 405);
+        assert!(answer.head.contains("allow: post"), "{}", answer.head);
+    }
+    assert_eq!(ask_socket(&house, "POST /api/v1/plan").status, 405);
+}
+
+#[test]
+fn root_and_the_own_user_may_change_what_runs() {
+    let own = rustix::process::geteuid().as_raw();
+    assert!(Peer::Local { uid: own }.may_change() && Peer::Local { uid: 0 }.may_change());
+    assert!(!Peer::Remote.may_change() && !Peer::Local { uid: own + 1 }.may_change());
+}
+
+#[test]
+fn doors_move_while_guests_are_inside() {
+    let house = House::open();
+    let old = u16::try_from(house.counter("http", "port")).unwrap();
+    let mut guest = house.connect();
+    let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let (to, holder) = (free(), TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let listen = |to: SocketAddr| house.runtime.block_on(house.handle.listen(to));
+    let why = listen(holder.local_addr().unwrap()).unwrap_err().to_string();
+    assert!(why.contains("another program"), "{why}");
+    assert_eq!(house.get("/healthz").status, 200, "still where it was");
+    listen(to).unwrap();
+    assert_eq!(house.counter("http", "port"), u64::from(to.port()));
+    assert_eq!(house.get("/healthz").status, 200);
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, old)).is_err(), "nobody is there any more");
+    guest.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    assert_eq!(Answer::read(&mut guest).status, 200, "who was inside stays");
+    // The same port on all addresses: the old door has to go first.
+    listen((Ipv4Addr::UNSPECIFIED, to.port()).into()).unwrap();
+    assert_eq!(house.get("/healthz").status, 200);
+    let none: SocketAddr = "192.0.2.1:0".parse().unwrap();
+    assert!(listen(SocketAddr::new(none.ip(), to.port())).is_err(), "no address of this machine");
+    wait_for("the door is open again", || house.lets_in());
+    let path = house.dir.path().join("run/other.sock");
+    house.runtime.block_on(house.handle.listen_socket(path.clone())).unwrap();
+    UnixStream::connect(path).unwrap();
+    assert!(!house.socket().exists());
 }
 
 #[test]

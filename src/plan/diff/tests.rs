@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::units::{Bitrate, ByteSize};
+use crate::config::controls::{ControlValue, Controls};
 use crate::config::schema::FormatWish;
 use crate::media::codec::Codec;
 use crate::media::container::Container;
@@ -26,6 +27,7 @@ fn stream(name: &str) -> StreamPlan {
             kind: SourceKind::Test,
             reason: "test".into(),
             flip: Flip::None,
+            controls: Controls::default(),
             frozen_after: s(1),
             timeout: s(5),
             restart_timeout: s(3),
@@ -36,11 +38,13 @@ fn stream(name: &str) -> StreamPlan {
         encode: Some(EncodePlan {
             element: Chosen { value: "x264enc".into(), reason: "test".into() },
             works: true,
+            convert: Chosen { value: vec!["videoconvert".into()], reason: "test".into() },
             codec: Codec::H264,
             bitrate: Bitrate::from_bps(2_000_000),
             keyframe_frames: 30,
             threads: Chosen { value: 1, reason: "test".into() },
         }),
+        slate: true,
         record: Some(RecordPlan { format: Container::Mp4, segment: s(5), buffer: s(10) }),
         snapshot: Some(SnapshotPlan { every: s(1) }),
         max_viewers: None,
@@ -51,8 +55,8 @@ fn plan(names: &[&str]) -> Plan {
     Plan {
         board: Chosen { value: "sim".into(), reason: "test".into() },
         streams: names.iter().map(|name| stream(name)).collect(),
-        rtsp: Some(RtspPlan { listen: "[::]:8554".parse().unwrap(), max_viewers: 4 }),
-        http: HttpPlan { listen: "[::]:8080".parse().unwrap(), socket: "/run/a.sock".into() },
+        rtsp: Some(RtspPlan { listen: "[::]:8554".parse().unwrap(), max_viewers: 4, login: None }),
+        http: HttpPlan { listen: "[::]:8080".parse().unwrap(), socket: "/run/a.sock".into(), login: false },
         storage: Some(StoragePlan {
             path: "/data/video".into(),
             keep_free: ByteSize::from_bytes(1 << 30),
@@ -79,17 +83,23 @@ fn encode(plan: &mut Plan) -> &mut EncodePlan {
 
 #[test]
 fn each_difference_concerns_its_part_alone() {
-    let table: [(Edit, &[&str]); 25] = [
+    let table: [(Edit, &[&str]); 29] = [
         (|_| (), &[]),
         (|p| p.board.value = "orin-nano".into(), &["board: board: sim -> orin-nano"]),
         (|p| encode(p).bitrate = Bitrate::from_bps(1_000_000), &["b/encode: bit rate: 2 Mbit/s -> 1 Mbit/s"]),
         (|p| encode(p).keyframe_frames = 60, &["b/encode: pictures from keyframe to keyframe: 30 -> 60"]),
         (|p| encode(p).element.value = "openh264enc".into(), &["b/encode: encoder: x264enc -> openh264enc"]),
+        (|p| encode(p).convert.value.push("x".into()), &["b/encode: conversion: videoconvert -> videoconvert, x"]),
         (|p| encode(p).threads.value = 2, &["b/encode: encoder threads: 1 -> 2"]),
         (|p| p.streams[1].encode = None, &["b/source: encoder: x264enc -> none"]),
         (|p| p.streams[1].size = Size::new(640, 480), &["b/source: size: 1280x720 -> 640x480"]),
         (|p| p.streams[1].rate = FrameRate::whole(25), &["b/source: frames per second: 30 -> 25"]),
         (|p| p.streams[1].source.flip = Flip::Rotate180, &["b/source: flip: none -> rotate-180"]),
+        (|p| p.streams[1].slate = false, &["b/source: slate: on -> off"]),
+        (
+            |p| drop(p.streams[1].source.controls.0.insert("gain".into(), ControlValue::Number(3))),
+            &["b/source: controls: none -> gain 3"],
+        ),
         (|p| p.streams[1].source.timeout = s(9), &["b/source: timeout: 5 s -> 9 s"]),
         (
             |p| p.streams[1].source.kind = SourceKind::File { paths: vec!["/a".into(), "/b".into()] },
@@ -110,13 +120,22 @@ fn each_difference_concerns_its_part_alone() {
         (|p| drop(p.streams.pop()), &["b: stream: b -> none"]),
         (|p| p.streams.reverse(), &["streams: served as /live: a -> b"]),
         (|p| drop(p.streams.remove(0)), &["a: stream: a -> none", "streams: served as /live: a -> b"]),
+        (
+            |p| {
+                p.rtsp.as_mut().unwrap().login = Some("/f".into());
+                p.http.login = true;
+            },
+            &["rtsp: login: none -> /f", "http: pictures: shown -> none without a login"],
+        ),
         (|p| p.rtsp = None, &["rtsp: server: on -> off"]),
         (
-            |p| p.rtsp = Some(RtspPlan { listen: "127.0.0.1:1".parse().unwrap(), max_viewers: 9 }),
+            |p| p.rtsp = Some(RtspPlan { listen: "127.0.0.1:1".parse().unwrap(), max_viewers: 9, login: None }),
             &["rtsp: address: [::]:8554 -> 127.0.0.1:1", "rtsp: viewers in all: at most 4 -> at most 9"],
         ),
         (
-            |p| p.http = HttpPlan { listen: "127.0.0.1:2".parse().unwrap(), socket: "/run/b.sock".into() },
+            |p| {
+                p.http = HttpPlan { listen: "127.0.0.1:2".parse().unwrap(), socket: "/run/b.sock".into(), login: false }
+            },
             &["http: address: [::]:8080 -> 127.0.0.1:2", "http-socket: socket: /run/a.sock -> /run/b.sock"],
         ),
         (|p| p.storage.as_mut().unwrap().path = "/mnt".into(), &["storage: place: /data/video -> /mnt"]),

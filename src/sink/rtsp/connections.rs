@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ const SLOW_AFTER: Duration = Duration::from_secs(3);
 /// Shared by the server's callbacks and its timers.
 #[derive(Debug, Clone)]
 pub(super) struct Connections {
-    max: usize,
+    max: Arc<AtomicUsize>,
     list: Arc<Mutex<BTreeMap<usize, Connection>>>,
 }
 
@@ -54,14 +55,19 @@ impl Connection {
 impl Connections {
     /// Room for `max` connections at once.
     pub(super) fn new(max: usize) -> Self {
-        Self { max, list: Arc::default() }
+        Self { max: Arc::new(AtomicUsize::new(max)), list: Arc::default() }
+    }
+
+    /// Room for so many from now on; who is in stays.
+    pub(super) fn set_max(&self, max: usize) {
+        self.max.store(max, Ordering::Relaxed);
     }
 
     /// A client connected. With no room left, one that is nobody's viewer makes way; false if there is none, and the
     /// newcomer is disconnected.
     pub(super) fn open(&self, id: usize, socket: OwnedFd, peer: IpAddr, now: Duration) -> bool {
         let mut list = self.lock();
-        if list.len() >= self.max {
+        if list.len() >= self.max.load(Ordering::Relaxed) {
             match least_needed(&list) {
                 Some(least) => {
                     let mut least = list.remove(&least).expect("it was found in this list");

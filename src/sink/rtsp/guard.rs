@@ -3,6 +3,7 @@
 //! no ports, and a keyframe for everyone who begins to play.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use gst::prelude::*;
 use gst_rtsp::{RTSPHeaderField, RTSPMethod, RTSPStatusCode as Code};
@@ -17,7 +18,7 @@ use crate::base::request::RequestKeyframe;
 use super::connections::Connections;
 use super::offenders::Offenders;
 use super::request::{self, Request};
-use super::server::Entry;
+use super::server::{Entry, Streams};
 use super::socket;
 use super::viewers::{Admission, Viewers};
 
@@ -27,14 +28,14 @@ const AFTER_SESSION_S: i32 = 10;
 /// What is needed to answer. Cheap to clone: each callback holds one.
 #[derive(Clone)]
 pub(super) struct Guard {
-    pub(super) streams: Arc<Vec<Entry>>,
+    pub(super) streams: Streams,
     pub(super) viewers: Viewers,
     pub(super) connections: Connections,
     pub(super) offenders: Offenders,
     /// Who may watch; `None` for everybody.
     pub(super) login: Option<Login>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) max_viewers: u32,
+    pub(super) max_viewers: Arc<AtomicU32>,
     pub(super) report: Reporter,
 }
 
@@ -196,9 +197,9 @@ impl Guard {
 
     fn admit(&self, connection: usize, context: &RTSPContext) -> Code {
         let Some(entry) = self.find(context) else { return Code::Ok };
-        let (session, stream) = (session(context), &entry.stream);
-        let viewers = &self.viewers;
-        match viewers.admits(session.as_deref(), connection, &stream.id, stream.max_viewers, self.max_viewers) {
+        let (session, in_all) = (session(context), self.max_viewers.load(Ordering::Relaxed));
+        let (viewers, of_stream) = (&self.viewers, entry.max_viewers());
+        match viewers.admits(session.as_deref(), connection, &entry.stream.id, of_stream, in_all) {
             Admission::Admitted => Code::Ok,
             Admission::TooMany => Code::NotEnoughBandwidth,
             Admission::Playing => Code::MethodNotValidInThisState,
@@ -230,15 +231,15 @@ impl Guard {
 
     fn note(&self, context: &RTSPContext, note: impl FnOnce(&Viewers, &str, &Entry)) {
         if let (Some(entry), Some(session)) = (self.find(context), session(context)) {
-            note(&self.viewers, &session, entry);
+            note(&self.viewers, &session, &entry);
         }
     }
 
-    fn find(&self, context: &RTSPContext) -> Option<&Entry> {
+    fn find(&self, context: &RTSPContext) -> Option<Arc<Entry>> {
         let request = context.uri()?.request_uri();
         let path = request.strip_prefix("rtsp://").and_then(|r| r.find('/').map(|at| &r[at..]))?;
         let path = path.split('?').next()?;
-        self.streams.iter().find(|entry| entry.paths.covers(path))
+        self.streams.at(path)
     }
 }
 

@@ -15,6 +15,7 @@ mod feed;
 mod guard;
 mod mount;
 mod offenders;
+mod port;
 mod reports;
 mod request;
 mod server;
@@ -22,14 +23,16 @@ mod socket;
 mod viewer_zero;
 mod viewers;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::base::clock::Clock;
 use crate::base::health::Health;
 use crate::base::id::StreamId;
-use crate::base::shutdown::Shutdown;
+use crate::base::shutdown::{Shutdown, Stop};
 use crate::base::task;
 use crate::hub::Hub;
 use crate::plan::RtspPlan;
@@ -41,11 +44,14 @@ pub enum Error {
     #[error("cannot listen on {address}: is another program using the port?")]
     Listen {
         /// The address of the plan.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// What the library says.
         #[source]
         cause: gst::glib::BoolError,
     },
+    /// The server's thread did not answer.
+    #[error("the RTSP server does not answer")]
+    Silent,
     /// A step of making the media failed.
     #[error("the RTSP media does not come up: {0} failed")]
     Media(&'static str),
@@ -74,7 +80,7 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
     /// The book of conditions and faults.
     pub health: Health,
-    /// When to end.
+    /// Ends the server. It is asked to stop by this token; [`Handle::stop`] does so and waits.
     pub shutdown: Shutdown,
 }
 
@@ -82,8 +88,21 @@ pub struct Setup {
 pub struct Handle {
     listening: Arc<Listening>,
     main_loop: gst::glib::MainLoop,
-    threads: Vec<JoinHandle<Option<()>>>,
+    server: Arc<server::Server>,
+    shutdown: Shutdown,
+    thread: JoinHandle<Option<()>>,
+    mounted: Vec<Mounted>,
 }
+
+/// A stream that is served, with the thread that keeps its media up.
+struct Mounted {
+    id: StreamId,
+    stop: Shutdown,
+    thread: JoinHandle<Option<()>>,
+}
+
+/// Taking a media down takes milliseconds; a thread that hangs in it is left behind.
+const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// Whether, and on which port, the server listens.
 #[derive(Debug, Default)]
@@ -117,16 +136,12 @@ impl Listening {
 pub fn start(setup: Setup) -> Handle {
     let listening = Arc::new(Listening::default());
     let main_loop = gst::glib::MainLoop::new(None, false);
-    let server = server::Server::new(&setup, listening.clone());
-    let mut threads = Vec::new();
-    for stream in &setup.streams {
-        let keeper = mount::Keeper::new(stream.clone(), &server, &setup);
-        let page = setup.health.reporter(format!("{}/rtsp", stream.id));
-        threads.push(task::kept("rtsp-mount", page, setup.shutdown.clone(), move || keeper.run()));
-    }
-    let (run_loop, shutdown) = (main_loop.clone(), setup.shutdown);
-    threads.push(task::thread("rtsp", move || server.run(&run_loop, &shutdown)));
-    Handle { listening, main_loop, threads }
+    let server = Arc::new(server::Server::new(&setup, listening.clone()));
+    let (runner, run_loop) = (server.clone(), main_loop.clone());
+    let thread = task::thread("rtsp", move || runner.run(&run_loop));
+    let mut handle = Handle { listening, main_loop, server, shutdown: setup.shutdown, thread, mounted: Vec::new() };
+    setup.streams.into_iter().for_each(|stream| handle.add(stream));
+    handle
 }
 
 impl Handle {
@@ -135,13 +150,48 @@ impl Handle {
         self.listening.clone()
     }
 
+    /// Serves one more stream.
+    pub fn add(&mut self, stream: Served) {
+        let (id, stop) = (stream.id.clone(), self.shutdown.child());
+        let entry = self.server.streams.add(stream);
+        let keeper = mount::Keeper::new(&entry, self.server.clone(), stop.clone());
+        let page = self.server.health.reporter(format!("{id}/rtsp"));
+        let thread = task::kept("rtsp-mount", page, stop.clone(), move || keeper.run());
+        self.mounted.push(Mounted { id, stop, thread });
+    }
+
+    /// Serves a stream no longer: its viewers are disconnected, those of others do not notice.
+    pub fn remove(&mut self, id: &StreamId) {
+        let Some(at) = self.mounted.iter().position(|mounted| mounted.id == *id) else { return };
+        let mounted = self.mounted.remove(at);
+        mounted.stop.trigger(Stop::Graceful);
+        task::join([mounted.thread], END_WITHIN);
+        self.server.streams.remove(id);
+    }
+
+    /// Listens on another address; where that cannot be, on the one before. Whoever is connected stays.
+    pub fn listen(&self, address: SocketAddr) -> Result<(), Error> {
+        self.server.port.change(address)
+    }
+
+    /// Changes how many may watch in all. Whoever watches stays.
+    pub fn set_max_viewers(&self, max: u32) {
+        self.server.set_max_viewers(max);
+    }
+
+    /// Changes how many may watch one stream. Whoever watches stays.
+    pub fn set_stream_viewers(&self, id: &StreamId, max: Option<u32>) {
+        if let Some(entry) = self.server.streams.get(id) {
+            entry.set_max_viewers(max);
+        }
+    }
+
     /// Ends the server: viewers are disconnected.
     pub fn stop(self) {
+        self.shutdown.trigger(Stop::Graceful);
         self.main_loop.quit();
-        for thread in self.threads {
-            // A panic was logged where it happened.
-            let _ = thread.join();
-        }
+        let mounts = self.mounted.into_iter().map(|mounted| mounted.thread);
+        task::join(mounts.chain([self.thread]), END_WITHIN);
     }
 }
 

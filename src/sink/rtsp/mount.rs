@@ -20,8 +20,8 @@ use super::delay::Delay;
 use super::factory::OneMediaFactory;
 use super::feed::Feed;
 use super::reports::Reports;
-use super::server::{Paths, Server};
-use super::{Error, Served, Setup, viewer_zero};
+use super::server::{Entry, Paths, Server};
+use super::{Error, Served, viewer_zero};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Without a frame for so long, nothing flows to viewers.
@@ -32,9 +32,8 @@ type Made = (gst_rtsp_server::RTSPMedia, gst_rtsp_server::RTSPStreamTransport);
 
 pub(super) struct Keeper {
     stream: Served,
-    mounts: gst_rtsp_server::RTSPMountPoints,
+    server: Arc<Server>,
     paths: Paths,
-    disconnect: Box<dyn Fn() + Send>,
     clock: Arc<dyn Clock>,
     report: Reporter,
     shutdown: Shutdown,
@@ -44,24 +43,21 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(stream: Served, server: &Server, setup: &Setup) -> Self {
-        let report = setup.health.reporter(format!("{}/rtsp", stream.id));
-        let (paths, disconnect) = (server.paths(&stream), Box::new(server.disconnector(&stream.id)));
+    pub(super) fn new(entry: &Entry, server: Arc<Server>, shutdown: Shutdown) -> Self {
         Self {
-            stream,
-            mounts: server.mounts(),
-            paths,
-            disconnect,
-            clock: setup.clock.clone(),
-            report,
-            shutdown: setup.shutdown.clone(),
+            stream: entry.stream.clone(),
+            paths: entry.paths.clone(),
+            clock: server.clock.clone(),
+            report: server.health.reporter(format!("{}/rtsp", entry.stream.id)),
+            shutdown,
             delay: Delay::default(),
             dropped: Arc::default(),
             reports: server.reports(),
+            server,
         }
     }
 
-    /// Runs until the daemon ends.
+    /// Runs until the stream or the server ends.
     pub(super) fn run(&self) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
         while self.shutdown.asked().is_none() {
@@ -87,15 +83,16 @@ impl Keeper {
         let factory = OneMediaFactory::new();
         let (media, viewer_zero) = self.make(&factory, over)?;
         for path in self.paths.all() {
-            self.mounts.add_factory(path, factory.clone());
+            self.server.mounts().add_factory(path, factory.clone());
         }
         self.paths.set_ready(true);
         self.report.set(Condition::Running, format!("rtsp path {}", self.paths.all().join(", ")));
         self.report.clear_all();
         let result = self.watch(&media, over);
         self.unmount();
-        if result.is_err() {
-            (self.disconnect)();
+        self.server.disconnect(&self.stream.id);
+        if result.is_ok() {
+            self.server.wait_for_goodbyes(&self.stream.id);
         }
         // Its transports leave the media's list first, then the count that `prepare` took: the library takes the media
         // down when its last viewer has gone.
@@ -168,7 +165,7 @@ impl Keeper {
     fn unmount(&self) {
         self.paths.set_ready(false);
         for path in self.paths.all() {
-            self.mounts.remove_factory(path);
+            self.server.mounts().remove_factory(path);
         }
     }
 }

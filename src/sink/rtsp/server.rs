@@ -1,31 +1,28 @@
-//! The server itself: its port, its viewers and their limits, on the thread of the main loop.
+//! The server itself: its streams, its viewers and their limits, on the thread of the main loop.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use gst::glib;
 use gst_rtsp_server::prelude::*;
 
 use crate::auth::{Login, Store};
-use crate::base::backoff::Backoff;
 use crate::base::clock::Clock;
 use crate::base::error::Chain;
 use crate::base::fault::FaultCode;
-use crate::base::health::{Condition, Reporter};
+use crate::base::health::{Condition, Health, Reporter};
 use crate::base::id::StreamId;
 use crate::base::shutdown::Shutdown;
-use crate::plan::RtspPlan;
 
 use super::connections::Connections;
 use super::door::Door;
 use super::guard::Guard;
 use super::offenders::Offenders;
+use super::port::Port;
 use super::reports::Reports;
 use super::viewers::Viewers;
-use super::{Error, Listening, Served, Setup};
+use super::{Listening, Served, Setup};
 
 /// The library's default of 5 refuses connections when tens of viewers join at once.
 const BACKLOG: i32 = 128;
@@ -38,26 +35,68 @@ const POLICE_EVERY: Duration = Duration::from_millis(25);
 /// Members of a media's RTP session beside its viewers: those who just left, players that use two.
 const SPARE_MEMBERS: u32 = 64;
 
-/// What runs on the main context. Each holds the server, and the context holds each until it is removed.
-type Sources = Rc<RefCell<Vec<glib::SourceId>>>;
-
+/// Shared by the handle, the thread of the main loop and the keepers of the media.
 pub(super) struct Server {
-    plan: RtspPlan,
     server: gst_rtsp_server::RTSPServer,
-    streams: Arc<Vec<Entry>>,
+    pub(super) port: Arc<Port>,
+    pub(super) streams: Streams,
     viewers: Viewers,
     connections: Connections,
     offenders: Offenders,
     login: Option<Login>,
-    clock: Arc<dyn Clock>,
+    max_viewers: Arc<AtomicU32>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) health: Health,
     report: Reporter,
-    listening: Arc<Listening>,
+    shutdown: Shutdown,
 }
 
 /// A stream as the server's callbacks see it.
 pub(super) struct Entry {
     pub(super) stream: Served,
     pub(super) paths: Paths,
+    /// Of this stream, at most; 0 for no limit of its own.
+    max_viewers: AtomicU32,
+}
+
+impl Entry {
+    pub(super) fn max_viewers(&self) -> Option<u32> {
+        Some(self.max_viewers.load(Ordering::Relaxed)).filter(|max| *max > 0)
+    }
+
+    pub(super) fn set_max_viewers(&self, max: Option<u32>) {
+        self.max_viewers.store(max.unwrap_or(0), Ordering::Relaxed);
+    }
+}
+
+/// The streams that are served now. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Streams(Arc<Mutex<Vec<Arc<Entry>>>>);
+
+impl Streams {
+    pub(super) fn add(&self, stream: Served) -> Arc<Entry> {
+        let paths = Paths::new(&stream.id, stream.first);
+        let entry = Arc::new(Entry { paths, max_viewers: AtomicU32::new(stream.max_viewers.unwrap_or(0)), stream });
+        self.lock().push(entry.clone());
+        entry
+    }
+
+    pub(super) fn remove(&self, id: &StreamId) {
+        self.lock().retain(|entry| entry.stream.id != *id);
+    }
+
+    pub(super) fn get(&self, id: &StreamId) -> Option<Arc<Entry>> {
+        self.lock().iter().find(|entry| entry.stream.id == *id).cloned()
+    }
+
+    /// The stream that a path leads to.
+    pub(super) fn at(&self, path: &str) -> Option<Arc<Entry>> {
+        self.lock().iter().find(|entry| entry.paths.covers(path)).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Entry>>> {
+        self.0.lock().expect("nothing panics while it holds this lock")
+    }
 }
 
 /// The paths of one stream, and whether its media is up.
@@ -97,29 +136,50 @@ impl Paths {
 impl Server {
     pub(super) fn new(setup: &Setup, listening: Arc<Listening>) -> Self {
         let server = super::client::Server::make();
-        server.set_address(&setup.plan.listen.ip().to_string());
-        server.set_service(&setup.plan.listen.port().to_string());
         server.set_backlog(BACKLOG);
-        let entry = |s: &Served| Entry { stream: s.clone(), paths: Paths::new(&s.id, s.first) };
-        let streams = Arc::new(setup.streams.iter().map(entry).collect());
         let report = setup.health.reporter("rtsp");
-        let (plan, clock) = (setup.plan.clone(), setup.clock.clone());
-        let max = plan.max_viewers.saturating_mul(2).saturating_add(SPARE_CONNECTIONS);
-        let connections = Connections::new(usize::try_from(max).unwrap_or(usize::MAX));
-        let (viewers, offenders) = (Viewers::default(), Offenders::default());
-        let login = plan.login.clone().map(|file| Login::new(Store::at(file)));
-        Self { plan, server, streams, viewers, connections, offenders, login, clock, report, listening }
+        let port = Port::new(server.clone(), setup.plan.listen, report.clone(), listening);
+        let max = setup.plan.max_viewers;
+        Self {
+            server,
+            port,
+            streams: Streams::default(),
+            viewers: Viewers::default(),
+            connections: Connections::new(connections_for(max)),
+            offenders: Offenders::default(),
+            login: setup.plan.login.clone().map(|file| Login::new(Store::at(file))),
+            max_viewers: Arc::new(AtomicU32::new(max)),
+            clock: setup.clock.clone(),
+            health: setup.health.clone(),
+            report,
+            shutdown: setup.shutdown.clone(),
+        }
     }
 
-    /// Disconnects the viewers of a stream whose media failed: they come back to the new one.
-    pub(super) fn disconnector(&self, stream: &StreamId) -> impl Fn() + Send + use<> {
-        let (viewers, connections, stream) = (self.viewers.clone(), self.connections.clone(), stream.clone());
-        move || viewers.connections_of(&stream).into_iter().for_each(|id| connections.end(id))
+    /// Viewers in all, at most. Who is one too many already stays.
+    pub(super) fn set_max_viewers(&self, max: u32) {
+        self.max_viewers.store(max, Ordering::Relaxed);
+        self.connections.set_max(connections_for(max));
+    }
+
+    /// Disconnects the viewers of a stream that is gone, or whose media failed: they come back to the new one.
+    pub(super) fn disconnect(&self, stream: &StreamId) {
+        self.viewers.connections_of(stream).into_iter().for_each(|id| self.connections.end(id));
+    }
+
+    /// Waits until the viewers of a stream have gone, for at most a second, unless the whole server ends: the library is
+    /// at its worst where a media goes while somebody still comes to it.
+    pub(super) fn wait_for_goodbyes(&self, stream: &StreamId) {
+        for _ in 0..100 {
+            if self.viewers.connections_of(stream).is_empty() || self.shutdown.wait(Duration::from_millis(10)) {
+                return;
+            }
+        }
     }
 
     /// Who judges what viewers report of a media.
     pub(super) fn reports(&self) -> Reports {
-        let members = self.plan.max_viewers.saturating_add(SPARE_MEMBERS);
+        let members = self.max_viewers.load(Ordering::Relaxed).saturating_add(SPARE_MEMBERS);
         Reports::new(self.connections.clone(), self.clock.clone(), usize::try_from(members).unwrap_or(usize::MAX))
     }
 
@@ -127,61 +187,26 @@ impl Server {
         self.server.mount_points().expect("a new server has mount points")
     }
 
-    pub(super) fn paths(&self, stream: &Served) -> Paths {
-        let own = self.streams.iter().find(|e| e.stream.id == stream.id);
-        own.expect("the server was made from the same list of streams").paths.clone()
-    }
-
     /// Runs the main loop until `quit`. All media of the library report to the default context, so this thread owns it.
-    pub(super) fn run(self, main_loop: &glib::MainLoop, shutdown: &Shutdown) {
+    pub(super) fn run(&self, main_loop: &glib::MainLoop) {
         let context = glib::MainContext::default();
         let Ok(_owner) = context.acquire() else {
             self.report.raise(FaultCode::TaskFailed, "another thread runs the default main context");
             return;
         };
-        self.admit_viewers();
-        let sources = Sources::default();
-        self.police(&sources);
-        self.collect_sessions(&sources);
-        self.listen(shutdown.clone(), &sources);
-        // A stop that came before the loop ran would be missed by `quit`.
-        if shutdown.asked().is_none() {
-            main_loop.run();
-        }
+        let connected = self.admit_viewers();
+        let timers = [self.police(), self.collect_sessions(main_loop)];
+        self.port.open();
+        main_loop.run();
+        // The context outlives this server: nothing of it may stay behind there.
+        timers.into_iter().for_each(glib::SourceId::remove);
+        self.port.close();
+        self.server.disconnect(connected);
         self.server.client_filter(Some(&mut |_, _| gst_rtsp_server::RTSPFilterResult::Remove));
-        sources.take().into_iter().for_each(glib::SourceId::remove);
         self.report.set(Condition::Stopped, "");
     }
 
-    /// Opens the port, and tries again for as long as another program holds it.
-    fn listen(&self, shutdown: Shutdown, sources: &Sources) {
-        let (server, report, listening) = (self.server.clone(), self.report.clone(), self.listening.clone());
-        let (address, sources) = (self.plan.listen, sources.clone());
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-        let mut attempt = move || match server.attach(None) {
-            Ok(source) => {
-                sources.borrow_mut().push(source);
-                let port = u16::try_from(server.bound_port()).unwrap_or(address.port());
-                listening.set(Some(port));
-                report.gauge("port", port.into());
-                report.set(Condition::Running, format!("listens on {}", std::net::SocketAddr::new(address.ip(), port)));
-                report.clear(FaultCode::RtspListen);
-                None
-            }
-            Err(cause) => {
-                listening.set(None);
-                let error = Error::Listen { address, cause };
-                report.set(Condition::Recovering, error.to_string());
-                report.raise(FaultCode::RtspListen, Chain(&error).to_string());
-                Some(backoff.after(Duration::ZERO))
-            }
-        };
-        if let Some(wait) = attempt() {
-            retry(wait, Box::new(attempt), shutdown);
-        }
-    }
-
-    fn admit_viewers(&self) {
+    fn admit_viewers(&self) -> glib::SignalHandlerId {
         let pool = self.server.session_pool().expect("a new server has a session pool");
         let (viewers, connections) = (self.viewers.clone(), self.connections.clone());
         pool.connect_session_removed(move |_, session| {
@@ -197,17 +222,17 @@ impl Server {
             offenders: self.offenders.clone(),
             login: self.login.clone(),
             clock: self.clock.clone(),
-            max_viewers: self.plan.max_viewers,
+            max_viewers: self.max_viewers.clone(),
             report: self.report.clone(),
         };
         self.server.set_auth(Some(&Door::kept_by(guard.clone())));
-        self.server.connect_client_connected(move |_, client| guard.receive(client));
+        self.server.connect_client_connected(move |_, client| guard.receive(client))
     }
 
-    fn police(&self, sources: &Sources) {
+    fn police(&self) -> glib::SourceId {
         let (connections, offenders) = (self.connections.clone(), self.offenders.clone());
         let (report, clock) = (self.report.clone(), self.clock.clone());
-        let source = glib::timeout_add_local(POLICE_EVERY, move || {
+        glib::timeout_add(POLICE_EVERY, move || {
             let now = clock.monotonic();
             let policed = connections.police(now);
             for peer in &policed.floods {
@@ -222,14 +247,18 @@ impl Server {
                 }
             }
             glib::ControlFlow::Continue
-        });
-        sources.borrow_mut().push(source);
+        })
     }
 
-    fn collect_sessions(&self, sources: &Sources) {
+    fn collect_sessions(&self, main_loop: &glib::MainLoop) -> glib::SourceId {
+        let (shutdown, main_loop) = (self.shutdown.clone(), main_loop.clone());
         let (server, viewers, connections) = (self.server.clone(), self.viewers.clone(), self.connections.clone());
         let (report, clock, login) = (self.report.clone(), self.clock.clone(), self.login.clone());
-        let source = glib::timeout_add_local(TICK, move || {
+        glib::timeout_add(TICK, move || {
+            // A stop that came before the loop ran was missed by `quit`.
+            if shutdown.asked().is_some() {
+                main_loop.quit();
+            }
             if let Some(login) = &login {
                 look_at_credentials(login, &report);
             }
@@ -244,8 +273,7 @@ impl Server {
             report.gauge("viewers", viewers.count());
             report.gauge("connections", connections.count() as u64);
             glib::ControlFlow::Continue
-        });
-        sources.borrow_mut().push(source);
+        })
     }
 }
 
@@ -260,13 +288,6 @@ fn look_at_credentials(login: &Login, report: &Reporter) {
     }
 }
 
-/// Calls `attempt` again and again, each time after the wait it asks for, until it asks for none.
-fn retry(wait: Duration, mut attempt: Box<dyn FnMut() -> Option<Duration>>, shutdown: Shutdown) {
-    glib::timeout_add_local_once(wait, move || {
-        if shutdown.asked().is_none()
-            && let Some(wait) = attempt()
-        {
-            retry(wait, attempt, shutdown);
-        }
-    });
+fn connections_for(viewers: u32) -> usize {
+    usize::try_from(viewers.saturating_mul(2).saturating_add(SPARE_CONNECTIONS)).unwrap_or(usize::MAX)
 }

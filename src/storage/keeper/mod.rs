@@ -58,8 +58,9 @@ pub struct Setup {
 pub struct Storage(Arc<Shared>);
 
 struct Shared {
-    images: u32,
     path: PathBuf,
+    /// What to keep: read with every look, so that it can be changed.
+    plan: Mutex<StoragePlan>,
     /// Beats with every look at the disk; stands still while the disk does not answer.
     heartbeat: Heartbeat,
     reporter: Reporter,
@@ -83,20 +84,16 @@ pub fn start(setup: Setup) -> Storage {
     let reporter = setup.health.reporter("storage");
     let storage = Storage(Arc::new(Shared {
         reporter: reporter.clone(),
-        images: setup.plan.images,
         path: setup.plan.path.clone(),
+        plan: Mutex::new(setup.plan),
         heartbeat: Heartbeat::new(),
         stop: Shutdown::new(),
         slot: Mutex::default(),
         changed: Condvar::new(),
     }));
     let mut keeper = Keeper {
+        limits: storage.0.limits(),
         shared: storage.0.clone(),
-        limits: Limits {
-            keep_free: setup.plan.keep_free.bytes(),
-            max_age: setup.plan.max_age,
-            min_keep: setup.plan.min_keep,
-        },
         first: setup.first,
         memory: setup.memory,
         clock: setup.clock,
@@ -124,8 +121,14 @@ impl Storage {
     pub(crate) fn for_test(volume: Arc<Volume>) -> Self {
         Self(Arc::new(Shared {
             reporter: Health::new(Arc::new(crate::base::clock::SystemClock)).reporter("storage"),
-            images: 3,
             path: volume.path().to_owned(),
+            plan: Mutex::new(StoragePlan {
+                path: volume.path().to_owned(),
+                keep_free: ByteSize::from_bytes(0),
+                max_age: None,
+                min_keep: Duration::ZERO,
+                images: 3,
+            }),
             heartbeat: Heartbeat::new(),
             stop: Shutdown::new(),
             slot: Mutex::new(Slot { volume: Some(volume), stopped: true, ..Slot::default() }),
@@ -156,12 +159,18 @@ impl Storage {
         self.0.changed.notify_all();
     }
 
+    /// Changes what is kept, from the next look on. The place stays what it is, whatever `plan` says.
+    pub fn set_limits(&self, plan: StoragePlan) {
+        *self.0.plan.lock().expect("nothing panics while it holds this lock") = plan;
+        self.look_now();
+    }
+
     /// Stores one snapshot of `stream`, taken at `taken` since the Unix epoch: atomically, linked as the latest, the
     /// oldest beyond `images` of the plan removed. Blocks as long as the disk does: call it on a thread of its own.
     pub fn write_image(&self, stream: &StreamId, jpeg: &[u8], taken: Duration) -> Result<PathBuf, Error> {
         let absent = || Error::missing(&self.0.path, "it is not open; see the faults of \"storage\"", None);
         let volume = self.volume().ok_or_else(absent)?;
-        let written = volume.write_image(stream, jpeg, taken, self.0.images);
+        let written = volume.write_image(stream, jpeg, taken, self.0.plan().images);
         if written.is_err() {
             self.look_now();
         }
@@ -213,6 +222,15 @@ impl Drop for Ended {
 }
 
 impl Shared {
+    fn plan(&self) -> StoragePlan {
+        self.plan.lock().expect("nothing panics while it holds this lock").clone()
+    }
+
+    fn limits(&self) -> Limits {
+        let plan = self.plan();
+        Limits { keep_free: plan.keep_free.bytes(), max_age: plan.max_age, min_keep: plan.min_keep }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Slot> {
         self.slot.lock().expect("nothing panics while it holds this lock")
     }
@@ -333,6 +351,11 @@ impl Keeper {
 
     fn look(&mut self, volume: &Arc<Volume>) -> Result<(), Error> {
         self.recover(volume);
+        let limits = self.shared.limits();
+        if limits != self.limits {
+            // What was found out about the old ones says nothing about the new.
+            (self.limits, self.hopeless) = (limits, None);
+        }
         let free = volume.disk().free().map_err(Error::io("examine", "".as_ref()))?;
         self.retain(volume, free);
         let left = ByteSize::from_bytes(free);

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use crate::loop_disk::LoopDisk;
 use crate::support::crowd::Crowd;
-use crate::support::daemon::http_get;
+use crate::support::http::http_get;
 use crate::support::process;
 use crate::support::rtsp::{Step, Transport};
 use crate::support::wait::{Dice, now};

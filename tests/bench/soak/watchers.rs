@@ -10,7 +10,7 @@ use windhover::base::task;
 
 use super::faults::Ground;
 use crate::support::crowd::Crowd;
-use crate::support::daemon::http_get;
+use crate::support::http::http_get;
 use crate::support::player::Player;
 use crate::support::rtsp::Transport;
 use crate::support::wait::now;

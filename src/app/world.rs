@@ -1,4 +1,4 @@
-//! What `check` finds wrong with the world around a Plan: ports, the socket, clips, storage, missing plugins. Nothing is
+//! What `check` and a reload find wrong with the world around a Plan: ports, the socket, clips, storage, missing plugins. Nothing is
 //! changed and nothing stays open.
 
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::storage::memory::Memory;
 use crate::storage::{Volume, volume};
 
 /// Everything that is wrong.
-pub(super) fn problems(config: &Config, plan: &Plan) -> Problems {
+pub fn problems(config: &Config, plan: &Plan) -> Problems {
     let mut world = World { config, problems: Problems::default() };
     world.socket(&plan.http.socket);
     let owner = if world.problems.is_empty() { "another program holds it" } else { "the running daemon may hold it" };
@@ -27,13 +27,14 @@ pub(super) fn problems(config: &Config, plan: &Plan) -> Problems {
         rtsp.login.iter().for_each(|file| world.credentials(file));
     }
     world.port("http.listen", plan.http.listen, owner);
-    for (n, stream) in plan.streams.iter().enumerate() {
-        world.clips(stream, n);
-        world.plugins(stream, n, plan.rtsp.is_some());
-    }
-    if let Some(storage) = &plan.storage {
-        world.storage(storage);
-    }
+    world.streams_and_storage(plan);
+    world.problems
+}
+
+/// The same without ports and sockets: a daemon that runs has them itself.
+pub(super) fn of_streams_and_storage(config: &Config, plan: &Plan) -> Problems {
+    let mut world = World { config, problems: Problems::default() };
+    world.streams_and_storage(plan);
     world.problems
 }
 
@@ -46,6 +47,16 @@ impl World<'_> {
     fn problem(&mut self, key: &str, message: String, advice: &str) {
         let place = self.config.origins.place(key);
         self.problems.push(Problem::world(place, key, message).advise(advice));
+    }
+
+    fn streams_and_storage(&mut self, plan: &Plan) {
+        for (n, stream) in plan.streams.iter().enumerate() {
+            self.clips(stream, n);
+            self.plugins(stream, n, plan.rtsp.is_some());
+        }
+        if let Some(storage) = &plan.storage {
+            self.storage(storage);
+        }
     }
 
     fn socket(&mut self, path: &Path) {
