@@ -148,7 +148,7 @@ mod tests {
             assert_eq!(missing(FSTAB, present, path).as_deref(), want, "{path}");
         }
         assert_eq!(missing("", "", "/data"), None);
-        let mounts = Mounts { wanted: Vec::new(), present: mountinfo(MOUNTED) };
+        let mounts = Mounts::of("", std::iter::empty(), MOUNTED);
         for (path, point) in [("/data/video", "/data"), ("/database", "/"), ("/data", "/data")] {
             assert_eq!(mounts.point_of(Path::new(path)), Some(Path::new(point)));
             assert!(mounts.is_present(Path::new(point)) && !mounts.is_present(Path::new("/mnt/my disk")));
