@@ -72,6 +72,6 @@ impl Running {
 
     pub(crate) fn end(self) {
         self.shutdown.trigger(Stop::Graceful);
-        self.camera.join();
+        self.camera.join(Duration::from_secs(20));
     }
 }
