@@ -211,23 +211,23 @@ mod tests {
             ),
             (
                 "[[stream]]\nsource = { kind = \"csi\", sensor = 16 }",
-                ":2:26 stream[0].source.sensor: expected 0 to 15, found 16 | ",
+                ":2:35 stream[0].source.sensor: expected 0 to 15, found 16 | ",
             ),
             (
                 "[[stream]]\nsource = { kind = \"csi\", sensor = 1, camera = \"imx708\" }",
-                ":2:38 stream[0].source.camera: the sensor is named twice, by number and by name | leave one of them out",
+                ":2:47 stream[0].source.camera: the sensor is named twice, by number and by name | leave one of them out",
             ),
             (
                 "[[stream]]\nsource = { kind = \"csi\", exposure = \"8ms to 1ms\" }",
-                ":2:26 stream[0].source.exposure: expected values from 1us to 1s, the lower one first, found 8ms to 1ms | ",
+                ":2:37 stream[0].source.exposure: expected values from 1us to 1s, the lower one first, found 8ms to 1ms | ",
             ),
             (
                 "[[stream]]\nsource = { kind = \"csi\", gain = 0.5 }",
-                ":2:26 stream[0].source.gain: expected values from 1 to 256, the lower one first, found 0.5 | ",
+                ":2:33 stream[0].source.gain: expected values from 1 to 256, the lower one first, found 0.5 | ",
             ),
             (
                 "[[stream]]\nsource = { kind = \"csi\" }\n[[stream]]\nid = \"b\"\nsource = { kind = \"csi\" }",
-                ":5:1 stream[1].source: the stream \"live\" uses the same camera | name another camera for one of them",
+                ":5:10 stream[1].source: the stream \"live\" uses the same camera | name another camera for one of them",
             ),
         ];
         for (text, want) in table {

@@ -90,7 +90,10 @@ impl<'a> Resolver<'a> {
     ) -> CsiPlan {
         let source = &stream.source;
         let sensor = sensor(source, stack.value, found);
-        self.taken(&format!("{} {}", stack.value, sensor.value), "source", stream, at);
+        // Of those that are not there nobody knows whether they are one.
+        if sensor.value != Sensor::First {
+            self.taken(&format!("{} {}", stack.value, sensor.value), "source", stream, at);
+        }
         let mode = source.mode.filter(|_| stack.value == CameraStack::Argus);
         let mode = Chosen { value: mode, reason: mode_reason(stack.value, mode, found) };
         let memory = memory(stack.value, encoder.surfaces);
