@@ -1,4 +1,4 @@
-//! The command line: `windhover run|check|probe|status|reload` and what a child process of the probe runs.
+//! The command line: `windhover run|check|probe|status|health|reload` and what a child process of the probe runs.
 
 // The command line is the one place whose output is meant for standard output.
 #![allow(clippy::print_stdout)]
@@ -6,6 +6,7 @@
 mod access;
 mod check;
 mod document;
+mod health;
 mod probe;
 mod reload;
 mod run;
@@ -49,6 +50,7 @@ enum Command {
     Status(status::StatusArgs),
     Reload(reload::ReloadArgs),
     Access(access::AccessArgs),
+    Health(health::HealthArgs),
     Completions(document::CompletionsArgs),
     Man(document::ManArgs),
     #[command(name = crate::probe::self_test::SUBCOMMAND, hide = true)]
@@ -134,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::status(&args).map_err(CliError::from),
         Command::Reload(args) => reload::reload(&args).map_err(CliError::from),
         Command::Access(args) => access::access(&args),
+        Command::Health(args) => Ok(health::health(&args)),
         Command::Completions(args) => Ok(document::completions(&args, CommandLine::command())),
         Command::Man(_) => document::man(CommandLine::command()),
         Command::SelfTestEncoder(args) => self_test::self_test(&args),
