@@ -12,9 +12,11 @@ packages_run=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-p
 # shellcheck disable=SC2034 # as above
 packages_build=(build-essential pkg-config libclang-dev ca-certificates git
   libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev)
+# What reads the firmware's files: units, bundles, recipes. (squashfs-tools: bundles.)
+packages_firmware=(systemd rauc squashfs-tools openssl python3 python3-venv)
 # Tests watch and measure with these. libav: the decoder of the test viewers.
 # shellcheck disable=SC2034 # as above
-packages_test=(gstreamer1.0-libav gstreamer1.0-tools ffmpeg curl shellcheck)
+packages_test=(gstreamer1.0-libav gstreamer1.0-tools ffmpeg curl shellcheck "${packages_firmware[@]}")
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*" >&2; }
 stop() {
