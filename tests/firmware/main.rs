@@ -1,6 +1,9 @@
-//! What makes firmware of the daemon: units, scripts, the install manifest. All from the outside:
-//! staged by `tools/install`, read by systemd and sh.
+//! What makes firmware of the daemon: units, scripts, the install manifest, the partition layouts, the update bundle. All
+//! from the outside: staged by `tools/install`, read by systemd, sh, RAUC and Python.
 
+mod bundle;
+mod crates;
+mod names;
 mod scripts;
 mod staged;
 

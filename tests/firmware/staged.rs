@@ -163,6 +163,14 @@ fn the_shipped_configuration_is_good() {
 }
 
 #[test]
+fn users_are_the_same_in_the_recipe() {
+    let sysusers = text("systemd/conf/sysusers.conf");
+    let groups: Vec<&str> = sysusers.lines().filter_map(|line| line.strip_prefix("m windhover ")).collect();
+    let recipe = text("yocto/meta-windhover/recipes-multimedia/windhover/windhover_0.1.0.bb");
+    assert!(recipe.contains(&format!("--groups {} windhover", groups.join(","))), "{groups:?}");
+}
+
+#[test]
 fn a_set_that_is_not_there_is_refused() {
     let root = tempfile::tempdir().expect("a temporary folder can be made");
     let mut install = Command::new(top().join("tools/install"));

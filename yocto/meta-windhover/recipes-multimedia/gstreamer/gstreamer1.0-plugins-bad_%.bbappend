@@ -1,0 +1,1 @@
+PACKAGECONFIG:append:windhover-distro = "${@bb.utils.contains('WINDHOVER_ENCODER', 'openh264', ' openh264', '', d)}"
