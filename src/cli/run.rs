@@ -12,6 +12,7 @@ use crate::base::error::Chain;
 use crate::base::log;
 use crate::gst;
 use crate::plan::{self, Plan};
+use crate::supervise::memory;
 use crate::supervise::systemd::Systemd;
 
 use super::{CliError, ConfigArgs, EXIT_CONFIG, complain, environment, say};
@@ -42,6 +43,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
         Systemd::default()
     });
     log::install(&args.log);
+    memory::share_heaps();
     let inputs = args.config.inputs();
     let last_good = args.last_good || inputs.is_service();
     let prepared = match prepare::prepare(&inputs, last_good)? {

@@ -1,5 +1,6 @@
 //! Supervision: what the daemon tells systemd, and the watchdog that is fed only while everything advances.
 
+pub mod memory;
 pub mod systemd;
 pub mod watchdog;
 
