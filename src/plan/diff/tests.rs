@@ -81,80 +81,76 @@ fn encode(plan: &mut Plan) -> &mut EncodePlan {
     plan.streams[1].encode.as_mut().unwrap()
 }
 
+/// One edit of a Plan, and what is different after it.
+const EDITS: &[(Edit, &[&str])] = &[
+    (|_| (), &[]),
+    (|p| p.board.value = "orin-nano".into(), &["board: board: sim -> orin-nano"]),
+    (|p| encode(p).bitrate = Bitrate::from_bps(1_000_000), &["b/encode: bit rate: 2 Mbit/s -> 1 Mbit/s"]),
+    (|p| encode(p).keyframe_frames = 60, &["b/encode: pictures from keyframe to keyframe: 30 -> 60"]),
+    (|p| encode(p).element.value = "openh264enc".into(), &["b/encode: encoder: x264enc -> openh264enc"]),
+    (|p| encode(p).convert.value.push("x".into()), &["b/encode: conversion: videoconvert -> videoconvert, x"]),
+    (|p| encode(p).threads.value = 2, &["b/encode: encoder threads: 1 -> 2"]),
+    (|p| p.streams[1].encode = None, &["b/source: encoder: x264enc -> none"]),
+    (|p| p.streams[1].size = Size::new(640, 480), &["b/source: size: 1280x720 -> 640x480"]),
+    (|p| p.streams[1].rate = FrameRate::whole(25), &["b/source: frames per second: 30 -> 25"]),
+    (|p| p.streams[1].source.flip = Flip::Rotate180, &["b/source: flip: none -> rotate-180"]),
+    (|p| p.streams[1].slate = false, &["b/source: slate: on -> off"]),
+    (
+        |p| drop(p.streams[1].source.controls.0.insert("gain".into(), ControlValue::Number(3))),
+        &["b/source: controls: none -> gain 3"],
+    ),
+    (|p| p.streams[1].source.timeout = s(9), &["b/source: timeout: 5 s -> 9 s"]),
+    (
+        |p| p.streams[1].source.kind = SourceKind::File { paths: vec!["/a".into(), "/b".into()] },
+        &["b/source: source: test picture -> clips /a, /b"],
+    ),
+    (|p| p.streams[1].record = None, &["b/record: recording: on -> off"]),
+    (
+        |p| p.streams[1].record = Some(RecordPlan { format: Container::Ts, segment: s(60), buffer: s(20) }),
+        &["b/record: files: mp4 -> ts", "b/record: length of a file: 5 s -> 1 min", "b/record: buffer: 10 s -> 20 s"],
+    ),
+    (|p| p.streams[1].snapshot = None, &["b/snapshot: snapshots: every 1 s -> off"]),
+    (|p| p.streams[1].max_viewers = Some(3), &["b/rtsp: viewers: no limit of its own -> at most 3"]),
+    (|p| p.streams.push(stream("c")), &["c: stream: none -> test picture"]),
+    (|p| drop(p.streams.pop()), &["b: stream: b -> none"]),
+    (|p| p.streams.reverse(), &["streams: served as /live: a -> b"]),
+    (|p| drop(p.streams.remove(0)), &["a: stream: a -> none", "streams: served as /live: a -> b"]),
+    (
+        |p| {
+            p.rtsp.as_mut().unwrap().login = Some("/f".into());
+            p.http.login = true;
+        },
+        &["rtsp: login: none -> /f", "http: pictures: shown -> none without a login"],
+    ),
+    (|p| p.rtsp = None, &["rtsp: server: on -> off"]),
+    (
+        |p| p.rtsp = Some(RtspPlan { listen: "127.0.0.1:1".parse().unwrap(), max_viewers: 9, login: None }),
+        &["rtsp: address: [::]:8554 -> 127.0.0.1:1", "rtsp: viewers in all: at most 4 -> at most 9"],
+    ),
+    (
+        |p| p.http = HttpPlan { listen: "127.0.0.1:2".parse().unwrap(), socket: "/run/b.sock".into(), login: false },
+        &["http: address: [::]:8080 -> 127.0.0.1:2", "http-socket: socket: /run/a.sock -> /run/b.sock"],
+    ),
+    (|p| p.storage.as_mut().unwrap().path = "/mnt".into(), &["storage: place: /data/video -> /mnt"]),
+    (
+        |p| {
+            let storage = p.storage.as_mut().unwrap();
+            (storage.keep_free, storage.max_age) = (ByteSize::from_bytes(2 << 30), None);
+            (storage.min_keep, storage.images) = (s(60), 5);
+        },
+        &[
+            "storage: kept free: 1.0 GiB -> 2.0 GiB",
+            "storage: kept: until 1 days old -> at any age",
+            "storage: always kept: 10 min -> 1 min",
+            "storage: snapshots kept: 1000 -> 5",
+        ],
+    ),
+];
+
 #[test]
 fn each_difference_concerns_its_part_alone() {
-    let table: [(Edit, &[&str]); 29] = [
-        (|_| (), &[]),
-        (|p| p.board.value = "orin-nano".into(), &["board: board: sim -> orin-nano"]),
-        (|p| encode(p).bitrate = Bitrate::from_bps(1_000_000), &["b/encode: bit rate: 2 Mbit/s -> 1 Mbit/s"]),
-        (|p| encode(p).keyframe_frames = 60, &["b/encode: pictures from keyframe to keyframe: 30 -> 60"]),
-        (|p| encode(p).element.value = "openh264enc".into(), &["b/encode: encoder: x264enc -> openh264enc"]),
-        (|p| encode(p).convert.value.push("x".into()), &["b/encode: conversion: videoconvert -> videoconvert, x"]),
-        (|p| encode(p).threads.value = 2, &["b/encode: encoder threads: 1 -> 2"]),
-        (|p| p.streams[1].encode = None, &["b/source: encoder: x264enc -> none"]),
-        (|p| p.streams[1].size = Size::new(640, 480), &["b/source: size: 1280x720 -> 640x480"]),
-        (|p| p.streams[1].rate = FrameRate::whole(25), &["b/source: frames per second: 30 -> 25"]),
-        (|p| p.streams[1].source.flip = Flip::Rotate180, &["b/source: flip: none -> rotate-180"]),
-        (|p| p.streams[1].slate = false, &["b/source: slate: on -> off"]),
-        (
-            |p| drop(p.streams[1].source.controls.0.insert("gain".into(), ControlValue::Number(3))),
-            &["b/source: controls: none -> gain 3"],
-        ),
-        (|p| p.streams[1].source.timeout = s(9), &["b/source: timeout: 5 s -> 9 s"]),
-        (
-            |p| p.streams[1].source.kind = SourceKind::File { paths: vec!["/a".into(), "/b".into()] },
-            &["b/source: source: test picture -> clips /a, /b"],
-        ),
-        (|p| p.streams[1].record = None, &["b/record: recording: on -> off"]),
-        (
-            |p| p.streams[1].record = Some(RecordPlan { format: Container::Ts, segment: s(60), buffer: s(20) }),
-            &[
-                "b/record: files: mp4 -> ts",
-                "b/record: length of a file: 5 s -> 1 min",
-                "b/record: buffer: 10 s -> 20 s",
-            ],
-        ),
-        (|p| p.streams[1].snapshot = None, &["b/snapshot: snapshots: every 1 s -> off"]),
-        (|p| p.streams[1].max_viewers = Some(3), &["b/rtsp: viewers: no limit of its own -> at most 3"]),
-        (|p| p.streams.push(stream("c")), &["c: stream: none -> test picture"]),
-        (|p| drop(p.streams.pop()), &["b: stream: b -> none"]),
-        (|p| p.streams.reverse(), &["streams: served as /live: a -> b"]),
-        (|p| drop(p.streams.remove(0)), &["a: stream: a -> none", "streams: served as /live: a -> b"]),
-        (
-            |p| {
-                p.rtsp.as_mut().unwrap().login = Some("/f".into());
-                p.http.login = true;
-            },
-            &["rtsp: login: none -> /f", "http: pictures: shown -> none without a login"],
-        ),
-        (|p| p.rtsp = None, &["rtsp: server: on -> off"]),
-        (
-            |p| p.rtsp = Some(RtspPlan { listen: "127.0.0.1:1".parse().unwrap(), max_viewers: 9, login: None }),
-            &["rtsp: address: [::]:8554 -> 127.0.0.1:1", "rtsp: viewers in all: at most 4 -> at most 9"],
-        ),
-        (
-            |p| {
-                p.http = HttpPlan { listen: "127.0.0.1:2".parse().unwrap(), socket: "/run/b.sock".into(), login: false }
-            },
-            &["http: address: [::]:8080 -> 127.0.0.1:2", "http-socket: socket: /run/a.sock -> /run/b.sock"],
-        ),
-        (|p| p.storage.as_mut().unwrap().path = "/mnt".into(), &["storage: place: /data/video -> /mnt"]),
-        (
-            |p| {
-                let storage = p.storage.as_mut().unwrap();
-                (storage.keep_free, storage.max_age) = (ByteSize::from_bytes(2 << 30), None);
-                (storage.min_keep, storage.images) = (s(60), 5);
-            },
-            &[
-                "storage: kept free: 1.0 GiB -> 2.0 GiB",
-                "storage: kept: until 1 days old -> at any age",
-                "storage: always kept: 10 min -> 1 min",
-                "storage: snapshots kept: 1000 -> 5",
-            ],
-        ),
-    ];
-    for (edit, want) in table {
-        assert_eq!(edited(edit), want);
+    for (edit, want) in EDITS {
+        assert_eq!(edited(*edit), *want);
     }
 }
 
