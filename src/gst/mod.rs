@@ -12,7 +12,7 @@ use crate::base::error::{Coded, Kind};
 
 pub use bus::Fault;
 pub use element::{connect_frames, make, set, set_from_text};
-pub use muxer::{Muxer, Piece};
+pub use muxer::{Muxer, Picture, Piece, h264};
 pub use pipeline::{Pipeline, Stuck, running_time};
 
 /// What can go wrong before a frame flows.

@@ -8,7 +8,10 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+use bytes::Bytes;
 use gst::prelude::*;
+
+use crate::media::format::{FrameRate, Size};
 
 use super::Error;
 
@@ -22,6 +25,34 @@ pub struct Piece {
     pub at: u64,
     /// The bytes.
     pub data: Vec<u8>,
+}
+
+/// One picture on its way into the file.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    /// As the container wants it.
+    pub data: Bytes,
+    /// When it is shown, from the beginning of the file. Pictures come in this order: no encoder of ours makes B frames.
+    pub time: Duration,
+    /// How long it is shown.
+    pub duration: Duration,
+    /// True if it needs no other picture.
+    pub keyframe: bool,
+}
+
+/// H.264 of this size and rate: with a decoder configuration record (ISO 14496-15) NAL units have their lengths in front,
+/// without one they are a byte stream.
+pub fn h264(size: Size, rate: FrameRate, record: Option<Vec<u8>>) -> gst::Caps {
+    let number = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    let form = if record.is_some() { "avc" } else { "byte-stream" };
+    gst::Caps::builder("video/x-h264")
+        .field("stream-format", form)
+        .field("alignment", "au")
+        .field("width", number(size.width))
+        .field("height", number(size.height))
+        .field("framerate", gst::Fraction::new(number(rate.num), number(rate.den)))
+        .field_if_some("codec_data", record.map(gst::Buffer::from_slice))
+        .build()
 }
 
 /// The element with a pad of ours before and behind it. Dropping it stops it.
@@ -78,7 +109,16 @@ impl Muxer {
     }
 
     /// Puts one picture in.
-    pub fn push(&self, buffer: gst::Buffer) -> Result<(), Error> {
+    pub fn push(&self, picture: Picture) -> Result<(), Error> {
+        let clock = |time: Duration| gst::ClockTime::try_from(time).unwrap_or(gst::ClockTime::MAX);
+        let mut buffer = gst::Buffer::from_slice(picture.data);
+        let inner = buffer.get_mut().expect("a new buffer has one owner");
+        inner.set_pts(clock(picture.time));
+        inner.set_dts(clock(picture.time));
+        inner.set_duration(clock(picture.duration));
+        if !picture.keyframe {
+            inner.set_flags(gst::BufferFlags::DELTA_UNIT);
+        }
         self.feed.push(buffer).map(drop).map_err(|e| self.failed(&format!("refuses a picture ({e})")))
     }
 
@@ -186,12 +226,9 @@ mod tests {
         };
         let mut lengths = Vec::new();
         for number in 0..5u64 {
-            let mut buffer = gst::Buffer::from_slice(vec![number as u8; 5000]);
-            let time = gst::ClockTime::from_mseconds(number * 100);
-            let inner = buffer.get_mut().unwrap();
-            inner.set_pts(time);
-            inner.set_dts(time);
-            muxer.push(buffer).unwrap();
+            let (time, duration) = (Duration::from_millis(number * 100), Duration::from_millis(100));
+            let data = vec![number as u8; 5000].into();
+            muxer.push(Picture { data, time, duration, keyframe: true }).unwrap();
             lengths.push(write(muxer.drain().unwrap()));
         }
         write(muxer.end().unwrap());

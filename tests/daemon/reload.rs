@@ -141,7 +141,7 @@ fn streams_come_and_go_without_a_trace() {
         let second = Audience::of(&daemon, "/b");
         daemon.configure(&one);
         // In every other round its viewers leave before, else they are still there.
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             second.crowd.lock().expect("nobody panics while holding it").leave(0);
         }
         reloaded(&daemon, &["b: stream: b -> none"]);

@@ -1,9 +1,10 @@
 //! Opens the volume and keeps it in order, on a thread of its own: nothing here ever holds up a writer.
 
 mod retain;
+mod shared;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crate::base::backoff::Backoff;
@@ -24,6 +25,8 @@ use crate::storage::memory::Memory;
 use crate::storage::recover;
 use crate::storage::retention::Limits;
 use crate::storage::volume::Volume;
+
+use shared::{Ended, Shared, Woken};
 
 /// Looks at the disk so often. A stream of 100 Mbit/s writes 12 MB in this time, less than the reserve below which
 /// recording stops.
@@ -56,28 +59,6 @@ pub struct Setup {
 /// The storage of the daemon. Cheap to clone.
 #[derive(Clone)]
 pub struct Storage(Arc<Shared>);
-
-struct Shared {
-    path: PathBuf,
-    /// What to keep: read with every look, so that it can be changed.
-    plan: Mutex<StoragePlan>,
-    /// Beats with every look at the disk; stands still while the disk does not answer.
-    heartbeat: Heartbeat,
-    reporter: Reporter,
-    /// Ends the pause of a keeper that panicked.
-    stop: Shutdown,
-    slot: Mutex<Slot>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Slot {
-    volume: Option<Arc<Volume>>,
-    /// A writer had an error: look now.
-    poked: bool,
-    stop: bool,
-    stopped: bool,
-}
 
 /// Starts the keeper. Returns at once; the volume is there when [`Storage::volume`] says so.
 pub fn start(setup: Setup) -> Storage {
@@ -131,7 +112,7 @@ impl Storage {
             }),
             heartbeat: Heartbeat::new(),
             stop: Shutdown::new(),
-            slot: Mutex::new(Slot { volume: Some(volume), stopped: true, ..Slot::default() }),
+            slot: Mutex::new(shared::Slot { volume: Some(volume), stopped: true, ..Default::default() }),
             changed: Condvar::new(),
         }))
     }
@@ -200,50 +181,6 @@ impl Storage {
         self.0.changed.notify_all();
         let wait = self.0.changed.wait_timeout_while(self.0.lock(), deadline, |s| !s.stopped);
         wait.expect("nothing panics while it holds this lock").0.stopped
-    }
-}
-
-/// Why a sleep ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Woken {
-    Time,
-    Poked,
-    Stop,
-}
-
-/// Says that the thread has ended.
-struct Ended(Arc<Shared>);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        self.0.lock().stopped = true;
-        self.0.changed.notify_all();
-    }
-}
-
-impl Shared {
-    fn plan(&self) -> StoragePlan {
-        self.plan.lock().expect("nothing panics while it holds this lock").clone()
-    }
-
-    fn limits(&self) -> Limits {
-        let plan = self.plan();
-        Limits { keep_free: plan.keep_free.bytes(), max_age: plan.max_age, min_keep: plan.min_keep }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().expect("nothing panics while it holds this lock")
-    }
-
-    /// Sleeps until somebody pokes or stops; says which.
-    fn sleep(&self, time: Duration) -> Woken {
-        let wait = self.changed.wait_timeout_while(self.lock(), time, |s| !s.poked && !s.stop);
-        let mut slot = wait.expect("nothing panics while it holds this lock").0;
-        match (slot.stop, std::mem::take(&mut slot.poked)) {
-            (true, _) => Woken::Stop,
-            (false, true) => Woken::Poked,
-            (false, false) => Woken::Time,
-        }
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::gst::{Muxer, Piece};
+use crate::gst::{self, Muxer, Picture, Piece};
 use crate::media::access_unit::{AccessUnit, EncodedFormat};
 use crate::media::container::Container;
 use crate::media::nal;
@@ -99,23 +99,13 @@ impl Muxed {
         Self { wrap, plate, format, origin, muxer: None, head: 0, kept, added: None }
     }
 
-    fn buffer(&self, unit: &AccessUnit) -> gst::Buffer {
+    fn picture(&self, unit: &AccessUnit) -> Picture {
         let data = match self.wrap {
             Wrap::Ts => delimited(&unit.data),
             Wrap::Mkv => prefixed(&unit.data),
         };
-        let mut buffer = gst::Buffer::from_slice(data);
-        let inner = buffer.get_mut().expect("a new buffer has one owner");
-        let clock = |time: Duration| gst::ClockTime::try_from(time).unwrap_or(gst::ClockTime::MAX);
-        let time = clock(unit.pts.saturating_sub(self.origin));
-        // Pictures come in the order in which they are shown: no encoder of ours makes B frames.
-        inner.set_pts(time);
-        inner.set_dts(time);
-        inner.set_duration(clock(self.format.rate.period()));
-        if !unit.keyframe {
-            inner.set_flags(gst::BufferFlags::DELTA_UNIT);
-        }
-        buffer
+        let (time, duration) = (unit.pts.saturating_sub(self.origin), self.format.rate.period());
+        Picture { data, time, duration, keyframe: unit.keyframe }
     }
 
     /// Puts the plate into the first bytes of the muxer; returns the end of the file.
@@ -127,7 +117,7 @@ impl Muxed {
         });
         let (Some(begin), Some(head)) = (begin, head) else {
             let (element, what) = (self.wrap.container().to_string(), "does not begin with its header".to_owned());
-            return Err(Error::Muxer(crate::gst::Error::Muxer { element, what }));
+            return Err(Error::Muxer(gst::Error::Muxer { element, what }));
         };
         begin.data.splice(head..head, self.wrap.carry(&self.plate));
         let begun = begin.data.len();
@@ -155,7 +145,7 @@ impl Writer for Muxed {
             None => start(self.wrap, &self.format)?,
         };
         for unit in units {
-            muxer.push(self.buffer(unit)).map_err(Error::Muxer)?;
+            muxer.push(self.picture(unit)).map_err(Error::Muxer)?;
         }
         let mut pieces = muxer.drain().map_err(Error::Muxer)?;
         self.muxer = Some(muxer);
@@ -194,24 +184,15 @@ impl Writer for Muxed {
 }
 
 fn start(wrap: Wrap, format: &EncodedFormat) -> Result<Muxer, Error> {
-    let side = |pixels: u32| i32::try_from(pixels).unwrap_or(i32::MAX);
-    let rate = gst::Fraction::new(side(format.rate.num), side(format.rate.den));
-    let caps = gst::Caps::builder("video/x-h264")
-        .field("alignment", "au")
-        .field("width", side(format.size.width))
-        .field("height", side(format.size.height))
-        .field("framerate", rate);
-    let (caps, pad) = match wrap {
-        Wrap::Ts => (caps.field("stream-format", "byte-stream"), "sink_%d"),
+    let (record, pad) = match wrap {
+        Wrap::Ts => (None, "sink_%d"),
         Wrap::Mkv => {
             let record = mp4::decoder_record(&format.sps, &format.pps);
-            let record = record.map_err(|source| Error::Unfit { what: "the stream", source })?;
-            let record = gst::Buffer::from_slice(record);
-            (caps.field("stream-format", "avc").field("codec_data", record), "video_%u")
+            (Some(record.map_err(|source| Error::Unfit { what: "the stream", source })?), "video_%u")
         }
     };
     let factory = wrap.container().muxer().expect("only MP4 is written without a muxer");
-    Muxer::new(factory, pad, &caps.build()).map_err(Error::Muxer)
+    Muxer::new(factory, pad, &gst::h264(format.size, format.rate, record)).map_err(Error::Muxer)
 }
 
 /// Annex B with a delimiter in front.
