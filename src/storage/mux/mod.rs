@@ -1,6 +1,6 @@
 //! Segments in the containers that GStreamer's muxers make: MPEG transport stream and Matroska.
 //!
-//! The muxer gives bytes and no more ([`gst::Muxer`](crate::gst::Muxer)); they are written, flushed, named and finished by
+//! The muxer gives bytes and no more ([`gst::Muxer`]); they are written, flushed, named and finished by
 //! the same hands as MP4, and so cost the same at a kill and at a power cut. Near the beginning stands the [`Plate`], in a
 //! packet or element that players pass over: the mark of the segment, and how long it plays once it is finished.
 //!
