@@ -2,7 +2,7 @@
 //!
 //! It stands outside of the way of a frame: a thread of its own looks ten times a second at how old the newest picture is,
 //! and does nothing while that is young. It takes no picture from anybody: it is not recorded, no snapshot is made of it,
-//! and it bears the time at which it was drawn. Why it is so: `src/docs/decisions/0006-slate.md`.
+//! and it bears the time at which it was drawn. Why it is so: `src/docs/decisions/0008-slate.md`.
 
 mod paint;
 mod words;

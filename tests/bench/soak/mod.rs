@@ -311,16 +311,23 @@ impl Soak {
     }
 }
 
-/// Decodes every finished recording that was not seen before. One that retention deletes meanwhile is none.
+/// Decodes every finished recording that was not seen before. One that is gone meanwhile was deleted by retention, or its
+/// disk was pulled: it is looked at again if it comes back, and one that came back already a second time.
 fn look(storage: &Path, swept: &mut Sweep) {
     for path in media_file::segments(storage) {
         if swept.seen.contains(&path) {
             continue;
         }
-        match media_file::decode(&path) {
-            Err(e) if path.exists() => swept.unplayable.push(format!("{}: {e}", path.display())),
-            _ => {}
+        let Err(_) = media_file::decode(&path) else {
+            swept.seen.insert(path);
+            continue;
+        };
+        if path.exists()
+            && let Err(e) = media_file::decode(&path)
+            && path.exists()
+        {
+            swept.unplayable.push(format!("{}: {e}", path.display()));
+            swept.seen.insert(path);
         }
-        swept.seen.insert(path);
     }
 }
