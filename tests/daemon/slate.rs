@@ -59,7 +59,9 @@ fn a_source_that_is_lost_and_back_is_one_stream_and_two_runs() {
     wait_until(PATIENCE, "a finished segment", || !media_file::segments(daemon.storage()).is_empty());
     std::fs::rename(&away, &clip).expect("the folder is ours");
     wait_until(PATIENCE, "the source", || daemon.faults("live/source").is_empty());
-    let (slates, frames) = (daemon.counter("live/encode", "slates"), daemon.counter("live/encode", "frames"));
+    let frames = daemon.counter("live/encode", "frames");
+    wait_until(PATIENCE, "a picture", || daemon.counter("live/encode", "frames") > frames);
+    let slates = daemon.counter("live/encode", "slates");
     wait_until(PATIENCE, "pictures", || daemon.counter("live/encode", "frames") > frames.map(|n| n + 30));
     assert_eq!(daemon.counter("live/encode", "slates"), slates, "the live picture has taken over");
     wait_until(PATIENCE, "another file", || media_file::segments(daemon.storage()).len() >= 2);
