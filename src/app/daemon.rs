@@ -217,6 +217,7 @@ impl Parts {
         task::task("http", serving);
         task::task("record-watch", watch_writers(seen.writers.clone(), self.clock.clone(), self.shutdown.clone()));
         task::task("control", supervise::beat(self.clock.clone(), seen.heartbeat.clone(), self.shutdown.clone()));
+        task::task("memory", supervise::memory::give_back(self.shutdown.clone()));
         // A port that another program holds is a fault; it keeps nothing else from starting.
         let (listening, health) = (rtsp.map(rtsp::Handle::listening), self.health.clone());
         let ready = move || listening.as_ref().is_none_or(|rtsp| rtsp.was_tried()) && !health.is_starting("http");

@@ -1,4 +1,13 @@
-//! How glibc keeps what was freed.
+//! How glibc keeps what was freed, and when it is made to give it back.
+
+use std::time::Duration;
+
+use crate::base::shutdown::Shutdown;
+use crate::base::task;
+
+/// How often the kernel gets back what nobody uses. What a crowd of viewers or a rebuilt camera left behind need not go at
+/// once; at a minute the page faults of taking it again are beneath what `tools/bench cpu` can see.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(60);
 
 /// As many heaps as there is work for at once: more only lie about half empty.
 #[cfg(target_env = "gnu")]
@@ -21,3 +30,59 @@ pub fn share_heaps() {
 /// Other C libraries have one heap, or their own way.
 #[cfg(not(target_env = "gnu"))]
 pub fn share_heaps() {}
+
+/// Gives the kernel back the pages of the heaps that hold nothing, until a stop is asked. By itself glibc returns only
+/// what lies at a heap's end (mallopt(3), M_TRIM_THRESHOLD), and one small allocation there that lives long keeps all
+/// before it: the daemon would hold what its busiest minute needed for as long as it flies.
+pub async fn give_back(shutdown: Shutdown) {
+    let mut interval = tokio::time::interval(GIVE_BACK_EVERY);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => task::blocking("give-back", trim),
+            () = shutdown.asked_async() => return,
+        };
+    }
+}
+
+#[cfg(target_env = "gnu")]
+#[allow(unsafe_code)]
+fn trim() {
+    let begun = std::time::Instant::now();
+    // SAFETY: it may be called at any time by any thread (malloc_trim(3), MT-Safe); the heaps lock themselves, and it
+    // touches free memory only.
+    let returned = unsafe { libc::malloc_trim(0) };
+    tracing::trace!(returned = returned == 1, took_us = begun.elapsed().as_micros() as u64, "free memory given back");
+}
+
+/// Other C libraries give back by themselves.
+#[cfg(not(target_env = "gnu"))]
+fn trim() {}
+
+#[cfg(all(test, target_env = "gnu"))]
+mod tests {
+    use super::trim;
+
+    const BLOCKS: usize = 64 * 1024;
+    const KIB: usize = 1024;
+
+    /// What of this process lies in memory (proc_pid_statm(5), second field), in MiB.
+    fn resident_mib() -> usize {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4 / 1024
+    }
+
+    #[test]
+    fn what_was_freed_before_a_living_block_goes_back() {
+        let mut blocks: Vec<Vec<u8>> = (0..BLOCKS).map(|_| vec![1; KIB]).collect();
+        // It lies at the end of the heap: what is before it cannot be given back by making the heap shorter.
+        let last = blocks.pop();
+        blocks.clear();
+        let before = resident_mib();
+        trim();
+        let after = resident_mib();
+        // 64 MiB were freed; other tests of this process take and give at the same time.
+        assert!(before >= after + 32, "{before} MiB before, {after} MiB after");
+        drop(last);
+    }
+}
