@@ -1,5 +1,6 @@
 //! Everything that runs: how it begins and ends, and what others see of it.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use crate::storage::memory::Memory;
 use crate::storage::{self, Storage};
 use crate::supervise::systemd::Systemd;
 use crate::supervise::watchdog::{Watched, Watchlist};
-use crate::supervise::{self, CONTROL_LIMIT, watchdog};
+use crate::supervise::{self, CONTROL_LIMIT, kept_clock, resets, watchdog};
 
 use super::prepare::{self, Prepared};
 use super::stream::{Snapshots, Stream};
@@ -45,6 +46,8 @@ pub(super) struct Daemon {
     pub(super) doors: http::Handle,
     pub(super) systemd: Systemd,
     pub(super) last_good: bool,
+    /// Kept on a board only: nobody asks a laptop why it was restarted.
+    resets: Option<resets::Handle>,
     seen: Seen,
 }
 
@@ -69,12 +72,13 @@ struct Seen {
 
 impl Daemon {
     pub(super) fn start(setup: Setup, runtime: &tokio::runtime::Runtime, shutdown: Shutdown, reloads: Reloads) -> Self {
-        let Setup { prepared, inputs, last_good, clock, systemd } = setup;
+        let Setup { prepared, inputs, last_good, clock, systemd, machine } = setup;
         let Prepared { config, resolved: Resolved { board, inventory, plan, .. }, fallback } = prepared;
-        let parts = Parts { health: Health::new(clock.clone()), clock, shutdown };
+        let parts = Parts { health: Health::new(clock.clone()), clock, shutdown, machine };
         let since_unix = fallback.as_ref().map_or(parts.clock.wall().as_secs(), |fallback| fallback.kept_unix);
         let running = Arc::new(Running { config, board, inventory, plan, since_unix });
         parts.tell_configuration(&running, fallback.as_ref().map(|fallback| &fallback.problems));
+        let resets = last_good.then(|| parts.resets(&running));
         let plan = &running.plan;
         let storage = plan.storage.clone().map(|storage| parts.storage(storage, plan, &running.config));
         let start = |plan| Stream::start(plan, &parts, storage.as_ref());
@@ -90,8 +94,12 @@ impl Daemon {
         let _context = runtime.enter();
         let keep = (last_good && fallback.is_none()).then(|| running.clone());
         let doors = parts.open_doors(&running, &seen, reloads, rtsp.as_ref(), systemd.clone(), keep);
+        if last_good {
+            let state = running.config.directories.state.clone();
+            task::task("clock", kept_clock::keep(state, parts.clock.clone(), parts.shutdown.clone()));
+        }
         watchdog::start(systemd.clone(), parts.clock.clone(), seen.watched.clone(), parts.shutdown.clone());
-        let daemon = Self { parts, running, inputs, storage, streams, rtsp, doors, systemd, last_good, seen };
+        let daemon = Self { parts, running, inputs, storage, streams, rtsp, doors, systemd, last_good, resets, seen };
         daemon.show();
         daemon
     }
@@ -120,6 +128,7 @@ impl Daemon {
             if let Some(storage) = &self.storage {
                 storage.stop(END_WITHIN / 3);
             }
+            self.resets.iter().for_each(resets::Handle::ended);
             self.rtsp.into_iter().for_each(rtsp::Handle::stop);
             self.streams.into_iter().for_each(Stream::stop);
             let _ = done.send(());
@@ -152,6 +161,8 @@ pub(super) struct Parts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) health: Health,
     pub(super) shutdown: Shutdown,
+    /// Where /sys, /proc and /run of the board are.
+    machine: PathBuf,
 }
 
 impl Parts {
@@ -161,6 +172,15 @@ impl Parts {
             plan,
             first: whole.streams.first().map(|s| s.id.clone()),
             clock: self.clock.clone(),
+            health: self.health.clone(),
+        })
+    }
+
+    fn resets(&self, running: &Running) -> resets::Handle {
+        resets::start(resets::Setup {
+            state: running.config.directories.state.clone(),
+            machine: self.machine.clone(),
+            reasons: running.board.profile.watchdog.reset_reason.clone(),
             health: self.health.clone(),
         })
     }

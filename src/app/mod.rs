@@ -11,6 +11,7 @@ mod signals;
 mod stream;
 pub mod world;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
     /// The line to systemd.
     pub systemd: Systemd,
+    /// Where /sys, /proc and /run of the board are: `/`, or a tree of a test.
+    pub machine: PathBuf,
 }
 
 /// Runs until a signal asks it to end. A second signal ends it at once.

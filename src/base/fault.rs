@@ -54,6 +54,7 @@ faults! {
     NoCredential = "NET-004", "nobody may watch by RTSP: there is no credential";
     TaskFailed = "SYS-001", "a part of the daemon failed and was restarted";
     ConfigRefused = "SYS-002", "the configuration is wrong and an earlier one runs";
+    BoardReset = "SYS-003", "the board was reset, by nobody's order";
 }
 
 impl fmt::Display for FaultCode {

@@ -2,6 +2,9 @@
 
 mod detect;
 mod profile;
+pub mod reset;
 
 pub use detect::{Board, UnknownBoard, detect};
-pub use profile::{CameraDefaults, Denied, Detect, Most, Note, Profile, RankedEncoder, Surfaces, is_named, profiles};
+pub use profile::{
+    CameraDefaults, Denied, Detect, Most, Note, Profile, RankedEncoder, Surfaces, Watchdog, is_named, profiles,
+};

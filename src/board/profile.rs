@@ -1,5 +1,7 @@
 //! The facts about one board. `board/README.md` is the reference of the fields.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 use crate::media::csi::CameraStack;
@@ -26,9 +28,28 @@ pub struct Profile {
     /// What carries pictures between memories.
     #[serde(default)]
     pub surfaces: Surfaces,
+    /// Its hardware watchdog.
+    #[serde(default)]
+    pub watchdog: Watchdog,
     /// Further facts.
     #[serde(default, rename = "note")]
     pub notes: Vec<Note>,
+}
+
+/// The hardware watchdog, and how the board says that it bit.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watchdog {
+    /// The kernel's driver; none where the board has no watchdog.
+    pub driver: Option<String>,
+    /// It can wait no longer than so many seconds for food.
+    pub longest_s: Option<u32>,
+    /// Files that hold the reason of the last reset, the first that is there counts. For where the driver's `bootstatus` is
+    /// silent.
+    #[serde(default)]
+    pub reset_reason: Vec<PathBuf>,
+    /// Where this is known from.
+    pub source: Option<String>,
 }
 
 /// How a board is recognised.
@@ -200,6 +221,16 @@ mod tests {
                 assert!(claimed.insert(string.clone()), "{}: {string} belongs to two profiles", profile.name);
             }
             assert!(profile.denied.iter().all(|d| !d.source.is_empty() && !d.reason.is_empty()), "{}", profile.name);
+        }
+    }
+
+    #[test]
+    fn a_watchdog_has_its_limit_and_source() {
+        for profile in profiles() {
+            let watchdog = &profile.watchdog;
+            let there = watchdog.driver.is_some();
+            assert_eq!((watchdog.longest_s.is_some(), watchdog.source.is_some()), (there, there), "{}", profile.name);
+            assert!(watchdog.reset_reason.iter().all(|path| path.starts_with("/sys")), "{}", profile.name);
         }
     }
 

@@ -1,6 +1,7 @@
 //! `windhover run`: makes the Plan, prints it with the URLs, and runs it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -34,6 +35,9 @@ pub(super) struct RunArgs {
     /// Keep the configuration once it runs, and run the last one that was kept where this one is wrong, as a service does.
     #[arg(long)]
     last_good: bool,
+    /// Look for the board's /sys, /proc and /run below this folder, but not for its cameras: for tests.
+    #[arg(long, value_name = "DIRECTORY", default_value = "/", hide = true)]
+    machine: PathBuf,
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
@@ -60,7 +64,14 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, CliError> {
     allow_descriptors();
     prepare::make_home(&prepared.config);
     announce(&prepared.resolved.plan);
-    app::run(app::Setup { prepared, inputs, last_good, clock: Arc::new(SystemClock), systemd })?;
+    app::run(app::Setup {
+        prepared,
+        inputs,
+        last_good,
+        clock: Arc::new(SystemClock),
+        systemd,
+        machine: args.machine.clone(),
+    })?;
     if environment().contains_key("GST_TRACERS") {
         gst::end();
     }

@@ -1,6 +1,9 @@
-//! Supervision: what the daemon tells systemd, and the watchdog that is fed only while everything advances.
+//! Supervision: what the daemon tells systemd, the watchdog that is fed only while everything advances, and why the board
+//! was reset.
 
+pub mod kept_clock;
 pub mod memory;
+pub mod resets;
 pub mod systemd;
 pub mod watchdog;
 

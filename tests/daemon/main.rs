@@ -13,6 +13,7 @@ mod leaks;
 mod logins;
 mod refusals;
 mod reload;
+mod resets;
 mod slate;
 mod storage;
 mod watching;

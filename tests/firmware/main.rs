@@ -6,6 +6,7 @@ mod crates;
 mod names;
 mod scripts;
 mod staged;
+mod states;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -193,3 +193,14 @@ fn secrets_and_open_doors_stay_out_of_the_production_image() {
         assert!(!String::from_utf8_lossy(&text).contains("PRIVATE KEY"), "{}", file.path().display());
     }
 }
+
+#[test]
+fn every_watchdog_can_wait_as_long_as_pid_1_feeds_it() {
+    let conf = text("systemd/conf/system.conf");
+    let line =
+        conf.lines().find_map(|line| line.strip_prefix("RuntimeWatchdogSec=")).expect("PID 1 feeds the watchdog");
+    let seconds: u32 = line.trim_end_matches('s').parse().expect("seconds");
+    for profile in windhover::board::profiles() {
+        assert!(profile.watchdog.longest_s.is_none_or(|longest| seconds <= longest), "{}", profile.name);
+    }
+}

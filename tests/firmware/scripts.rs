@@ -9,45 +9,45 @@ use tempfile::TempDir;
 use crate::{Said, run, stand_in, top};
 
 /// A folder with stand-ins, first on the PATH of the script that runs.
-struct Bench {
+pub(crate) struct Bench {
     folder: TempDir,
     environment: Vec<(String, String)>,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         std::fs::create_dir(folder.path().join("bin")).expect("the folder is new");
         Self { folder, environment: Vec::new() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// A program; what it is called with is written to the file `calls`.
-    fn program(&self, name: &str, script: &str) {
+    pub(crate) fn program(&self, name: &str, script: &str) {
         let calls = self.path("calls");
         let log = format!("echo {name} \"$@\" >>{}\n{script}", calls.display());
         stand_in(&self.path("bin"), name, &log);
     }
 
-    fn set(&mut self, name: &str, value: impl AsRef<Path>) {
+    pub(crate) fn set(&mut self, name: &str, value: impl AsRef<Path>) {
         self.environment.push((name.into(), value.as_ref().to_str().expect("UTF-8").into()));
     }
 
-    fn folder(&mut self, variable: &str, name: &str) -> PathBuf {
+    pub(crate) fn folder(&mut self, variable: &str, name: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::create_dir_all(&path).expect("the folder is ours");
         self.set(variable, &path);
         path
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).expect("the folder is ours");
     }
 
-    fn run(&self, script: &str, arguments: &[&str]) -> Said {
+    pub(crate) fn run(&self, script: &str, arguments: &[&str]) -> Said {
         let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.path("bin").display());
         let script = top().join("systemd/libexec").join(script);
         let mut command = Command::new(script);
@@ -55,7 +55,7 @@ impl Bench {
     }
 
     /// What the stand-ins were called with since the last question.
-    fn calls(&self) -> String {
+    pub(crate) fn calls(&self) -> String {
         let path = self.path("calls");
         let calls = std::fs::read_to_string(&path).unwrap_or_default();
         let _ = std::fs::remove_file(path);
@@ -135,6 +135,7 @@ fn slots_that_cannot_be_told_are_errors() {
 fn board(report: &str, status: u8) -> Bench {
     let mut bench = Bench::new();
     bench.folder("WINDHOVER_UPDATE_STATE", "update");
+    bench.folder("WINDHOVER_STATE", "state");
     let root = bench.path("root");
     bench.write("root", "APP\n");
     bench.program("findmnt", &format!("cat {}", root.display()));
@@ -156,6 +157,8 @@ fn an_update_without_video_goes_back() {
     bench.run("fall-back", &[]).ok();
     let calls = bench.calls();
     assert!(calls.contains("rauc status mark-bad booted\n") && calls.ends_with("systemctl reboot\n"), "{calls}");
+    let reason = std::fs::read_to_string(bench.path("state/reboot-reason")).expect("noted");
+    assert_eq!(reason, "the update on APP_b brought no video: back to APP\n");
     // Back on the old slot without video (the camera broke in the meantime): it stays up.
     bench.write("root", "APP\n");
     bench.run("fall-back", &[]).ok();
@@ -202,6 +205,8 @@ fn five_crashes_reboot_twice_and_then_wait() {
         bench.run("after-crashes", &[]).ok();
         assert!(bench.calls().contains("systemctl reboot\n"));
         assert_eq!(std::fs::read_to_string(bench.path("state/limit-reboots")).expect("counted").trim(), n);
+        let reason = std::fs::read_to_string(bench.path("state/reboot-reason")).expect("noted");
+        assert_eq!(reason, format!("windhover.service crashed five times: reboot {n} of 2\n"));
     }
     bench.run("after-crashes", &[]).ok();
     let calls = bench.calls();

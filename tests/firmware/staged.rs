@@ -41,7 +41,7 @@ fn own_units(root: &Path) -> Vec<String> {
     let names = std::fs::read_dir(root.join(UNITS)).expect("just staged").flatten();
     let names = names.filter_map(|entry| entry.file_name().into_string().ok());
     let ours = |name: &String| {
-        let unit = [".service", ".timer", ".mount"].iter().any(|ending| name.ends_with(ending));
+        let unit = [".service", ".timer", ".mount", ".socket"].iter().any(|ending| name.ends_with(ending));
         unit && (name.contains("windhover") || name == "data.mount")
     };
     names.filter(ours).map(|name| name.replace("@.", "@windhover-data.")).collect()

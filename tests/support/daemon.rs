@@ -58,6 +58,8 @@ pub(crate) struct Setup {
     pub(crate) environment: Vec<(&'static str, String)>,
     /// Start as a service does: with the last known good configuration, in a state directory of its own.
     pub(crate) last_good: bool,
+    /// The tree in which it finds the board's watchdogs, in place of this machine's.
+    pub(crate) machine: Option<PathBuf>,
 }
 
 impl Default for Setup {
@@ -79,6 +81,7 @@ impl Default for Setup {
             cold: false,
             environment: Vec::new(),
             last_good: false,
+            machine: None,
         }
     }
 }
@@ -360,6 +363,9 @@ fn launch(setup: &Setup, folder: &Path, config: &Path, log: &Arc<Mutex<String>>)
     command.envs(setup.environment.iter().cloned());
     if setup.last_good {
         command.arg("--last-good").env("XDG_STATE_HOME", folder.join("state"));
+    }
+    if let Some(machine) = &setup.machine {
+        command.arg("--machine").arg(machine);
     }
     let outputs = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = outputs.spawn().expect("cargo built the daemon");
