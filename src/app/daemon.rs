@@ -27,6 +27,7 @@ use crate::supervise::systemd::Systemd;
 use crate::supervise::watchdog::{Watched, Watchlist};
 use crate::supervise::{self, CONTROL_LIMIT, kept_clock, resets, watchdog};
 
+use super::eject::Ejector;
 use super::prepare::{self, Prepared};
 use super::stream::{Snapshots, Stream};
 use super::{Setup, prepare::Resolved};
@@ -228,6 +229,7 @@ impl Parts {
             health: self.health.clone(),
             plan: seen.plan.subscribe(),
             snapshots: seen.snapshots.clone(),
+            disk: Arc::new(Ejector::new(seen.writers.clone(), &self.machine)),
             heartbeat: seen.heartbeat.clone(),
             reloads,
         });
@@ -255,8 +257,8 @@ impl Parts {
 
 /// What may hang in a disk.
 #[derive(Default)]
-struct Writers {
-    storage: Option<Storage>,
+pub(super) struct Writers {
+    pub(super) storage: Option<Storage>,
     recorders: Vec<record::Handle>,
 }
 

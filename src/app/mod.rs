@@ -5,6 +5,7 @@
 //! different, and has `daemon` follow.
 
 mod daemon;
+mod eject;
 pub mod prepare;
 mod reload;
 mod signals;

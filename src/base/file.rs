@@ -28,7 +28,9 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let temporary = dir.join(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    // Left by a killed process of the same number. Made anew, so that root does not write through a link that waits there.
+    let _ = fs::remove_file(&temporary);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     let written = file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // What could not be written is of no use; that it stays behind does no harm.

@@ -1,4 +1,4 @@
-//! The command line: `windhover run|check|probe|status|health|reload` and what a child process of the probe runs.
+//! The command line: each subcommand in a file of its own, and what a child process of the probe runs.
 
 // The command line is the one place whose output is meant for standard output.
 #![allow(clippy::print_stdout)]
@@ -13,6 +13,7 @@ mod run;
 mod self_test;
 mod socket;
 mod status;
+mod storage;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -51,6 +52,7 @@ enum Command {
     Reload(reload::ReloadArgs),
     Access(access::AccessArgs),
     Health(health::HealthArgs),
+    Storage(storage::StorageArgs),
     Completions(document::CompletionsArgs),
     Man(document::ManArgs),
     #[command(name = crate::probe::self_test::SUBCOMMAND, hide = true)]
@@ -105,6 +107,21 @@ pub enum CliError {
     /// What would run could not be found out.
     #[error("cannot say what would run")]
     Prepare(#[from] prepare::Error),
+    /// A disk was not formatted.
+    #[error("the disk was not formatted")]
+    Format(#[from] crate::storage::format::FormatError),
+    /// It is for root alone.
+    #[error("only root may do that: run it with sudo, or on the board's console")]
+    NotRoot,
+    /// A program of the system could not be asked, or a file not be read or written.
+    #[error("{doing} failed")]
+    System {
+        /// What was tried.
+        doing: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// The manual page could not be made.
     #[error("the manual page cannot be made")]
     Man(#[source] std::io::Error),
@@ -137,6 +154,7 @@ pub fn main() -> ExitCode {
         Command::Reload(args) => reload::reload(&args).map_err(CliError::from),
         Command::Access(args) => access::access(&args),
         Command::Health(args) => Ok(health::health(&args)),
+        Command::Storage(args) => storage::storage(&args),
         Command::Completions(args) => Ok(document::completions(&args, CommandLine::command())),
         Command::Man(_) => document::man(CommandLine::command()),
         Command::SelfTestEncoder(args) => self_test::self_test(&args),

@@ -63,6 +63,12 @@ pub enum Error {
     /// Enough others wait for a reload.
     #[error("others wait for a reload already: try again in a second")]
     Reloading,
+    /// The disk for recordings was not given up.
+    #[error("the disk was not given up")]
+    NotEjected(#[source] super::NotEjected),
+    /// Somebody else is ejecting it.
+    #[error("the disk is being given up already: try again in a second")]
+    Ejecting,
     /// The daemon ends.
     #[error("the daemon is ending: nothing is changed any more")]
     Ending,
@@ -76,10 +82,10 @@ impl Coded for Error {
         match self {
             Error::UnknownStream { .. } => Kind::NotFound,
             Error::NoPicture { .. } | Error::Late { .. } => Kind::Unavailable,
-            Error::Snapshot { .. } | Error::NotPrepared { .. } => Kind::Failed,
+            Error::Snapshot { .. } | Error::NotPrepared { .. } | Error::NotEjected(_) => Kind::Failed,
             Error::Refused { .. } => Kind::Config,
             Error::Ending => Kind::Unavailable,
-            Error::Busy | Error::Reloading => Kind::Exhausted,
+            Error::Busy | Error::Reloading | Error::Ejecting => Kind::Exhausted,
         }
     }
 
@@ -90,6 +96,7 @@ impl Coded for Error {
             Error::Refused { .. } => Some(FaultCode::ConfigRefused),
             Error::UnknownStream { .. } | Error::Late { .. } | Error::Busy => None,
             Error::NotPrepared { .. } | Error::Reloading | Error::Ending => None,
+            Error::NotEjected(_) | Error::Ejecting => None,
         }
     }
 }

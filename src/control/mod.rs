@@ -3,6 +3,7 @@
 //! Nobody waits for a worker here: health is read from the book, the plan from its slot. Only a snapshot does work,
 //! on a thread of its own, with a deadline.
 
+mod eject;
 mod error;
 mod reload;
 mod report;
@@ -21,6 +22,7 @@ use crate::base::id::StreamId;
 use crate::plan::{Plan, StreamPlan};
 use crate::supervise::CONTROL_LIMIT;
 
+pub use eject::{EjectDisk, Ejected, NotEjected};
 pub use error::Error;
 pub use reload::{Reload, Reloaded, Reloads};
 pub use report::{HealthReport, Reached, Status, StreamHealth, StreamReport, Urls};
@@ -59,6 +61,8 @@ pub enum Query {
 pub enum Command {
     /// Read the configuration again and change what is different.
     Reload,
+    /// Finish what is recorded, and give the disk up, to be pulled.
+    Eject,
 }
 
 /// What came of a `Command`.
@@ -67,6 +71,8 @@ pub enum Command {
 pub enum Done {
     /// Another configuration runs, or the same one.
     Reloaded(Reloaded),
+    /// The disk was given up.
+    Ejected(Ejected),
 }
 
 /// The answer to a `Query`.
@@ -95,6 +101,8 @@ pub struct Parts {
     pub plan: watch::Receiver<Arc<Plan>>,
     /// Makes snapshots.
     pub snapshots: Arc<dyn TakeSnapshot>,
+    /// Gives up the disk for recordings.
+    pub disk: Arc<dyn EjectDisk>,
     /// The heart of the control loop (`supervise::beat`).
     pub heartbeat: Heartbeat,
     /// Whoever changes the running daemon.
@@ -109,13 +117,15 @@ struct Inner {
     parts: Parts,
     started: Duration,
     snapshots: Arc<Semaphore>,
+    ejecting: Arc<Semaphore>,
 }
 
 impl Control {
     /// Control over these parts; the uptime counts from now.
     pub fn new(parts: Parts) -> Self {
         let started = parts.clock.monotonic();
-        Self(Arc::new(Inner { parts, started, snapshots: Arc::new(Semaphore::new(snapshot::AT_ONCE)) }))
+        let (snapshots, ejecting) = (Semaphore::new(snapshot::AT_ONCE), Semaphore::new(1));
+        Self(Arc::new(Inner { parts, started, snapshots: Arc::new(snapshots), ejecting: Arc::new(ejecting) }))
     }
 
     /// Answers a query. Only a snapshot takes time, at most about a second.
@@ -144,6 +154,7 @@ impl Control {
     pub async fn order(&self, command: Command) -> Result<Done, Error> {
         match command {
             Command::Reload => self.0.parts.reloads.reload().await.map(Done::Reloaded),
+            Command::Eject => self.eject().await.map(Done::Ejected),
         }
     }
 

@@ -58,6 +58,15 @@ impl TakeSnapshot for Maker {
     }
 }
 
+/// A disk that nobody mounts here.
+pub(crate) struct NoDisk;
+
+impl EjectDisk for NoDisk {
+    fn eject(&self) -> Result<Ejected, NotEjected> {
+        Err(NotEjected::NoStorage)
+    }
+}
+
 /// Control over a real book; the tests of `http` and `cli` use it too.
 pub(crate) struct Bench {
     pub(crate) clock: Arc<SimClock>,
@@ -76,6 +85,7 @@ pub(crate) fn bench(ids: &[&str], make: impl Fn() -> Result<Snapshot, NoSnapshot
         health: health.clone(),
         plan: watch::channel(Arc::new(plan(ids))).1,
         snapshots: Arc::new(Maker(Box::new(make))),
+        disk: Arc::new(NoDisk),
         heartbeat: heartbeat.clone(),
         reloads,
     });

@@ -25,7 +25,7 @@ use tokio::time::Sleep;
 
 use super::Limits;
 use super::problem::Problem;
-use super::routes::{Pictures, RELOAD};
+use super::routes::{CHANGES, Pictures};
 use crate::base::shutdown::Shutdown;
 use crate::control::Reached;
 
@@ -131,7 +131,7 @@ async fn answer(
     asker: Asker,
     limits: Limits,
 ) -> Response<Body> {
-    let changes = request.uri().path() == RELOAD;
+    let changes = CHANGES.contains(&request.uri().path());
     let limit = if changes { limits.change } else { limits.request };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let may = reads || changes && *request.method() == Method::POST;

@@ -27,8 +27,10 @@ const CAPTURE_TIME: &[BorrowedFormatItem<'_>] =
 type Answer = Result<Response, Problem>;
 type Id = Result<Path<String>, PathRejection>;
 
-/// The one path that changes something.
-pub(super) const RELOAD: &str = "/api/v1/reload";
+/// The paths that change something.
+pub(super) const CHANGES: [&str; 2] = [RELOAD, EJECT];
+const RELOAD: &str = "/api/v1/reload";
+const EJECT: &str = "/api/v1/storage/eject";
 
 /// Whether the one who asks may see what the cameras see, now.
 #[derive(Clone, Copy)]
@@ -49,6 +51,7 @@ pub(super) fn router(control: Control) -> Router {
         .route("/api/v1/streams/{id}", get(stream))
         .route("/api/v1/streams/{id}/snapshot.jpg", get(snapshot))
         .route(RELOAD, post(reload))
+        .route(EJECT, post(eject))
         .fallback(nothing)
         .method_not_allowed_fallback(only_post)
         .with_state(control)
@@ -94,12 +97,20 @@ async fn snapshot(State(control): State<Control>, Extension(pictures): Extension
 }
 
 async fn reload(State(control): State<Control>, Extension(peer): Extension<Peer>) -> Answer {
+    order(&control, peer, Command::Reload, "run \"windhover reload\" there, or send the process SIGHUP").await
+}
+
+async fn eject(State(control): State<Control>, Extension(peer): Extension<Peer>) -> Answer {
+    order(&control, peer, Command::Eject, "run \"windhover storage eject\" there").await
+}
+
+async fn order(control: &Control, peer: Peer, command: Command, instead: &str) -> Answer {
     if !peer.may_change() {
-        let detail = "only root and the daemon's own user change anything, and over its unix socket: \
-                      run \"windhover reload\" there, or send the process SIGHUP (systemctl reload windhover)";
+        let detail =
+            format!("only root and the daemon's own user change anything, and over its unix socket: {instead}");
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
-    Ok(Json(control.order(Command::Reload).await?).into_response())
+    Ok(Json(control.order(command).await?).into_response())
 }
 
 /// Whatever else is asked of a path that exists is a question to the one that changes something: the connection lets

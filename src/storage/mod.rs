@@ -8,6 +8,7 @@ pub mod age;
 pub mod catalog;
 pub mod disk;
 mod error;
+pub mod format;
 mod keeper;
 pub mod layout;
 pub mod mark;

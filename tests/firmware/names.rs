@@ -204,3 +204,10 @@ fn every_watchdog_can_wait_as_long_as_pid_1_feeds_it() {
         assert!(profile.watchdog.longest_s.is_none_or(|longest| seconds <= longest), "{}", profile.name);
     }
 }
+
+#[test]
+fn the_disk_that_is_formatted_is_the_one_that_is_mounted() {
+    use windhover::storage::format::{LABEL, MOUNT};
+    assert_eq!(mounted("systemd/system/data.mount"), LABEL);
+    assert!(text("systemd/system/data.mount").contains(&format!("\nWhere={MOUNT}\n")));
+}

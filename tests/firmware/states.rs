@@ -32,3 +32,41 @@ fn the_clock_goes_on_where_it_was_and_never_back() {
     let now = now.duration_since(std::time::SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
     assert_eq!(set(&bench), Some(format!("@{now}")));
 }
+
+/// A board with a disk at `/data`; `umount` fails as many times as the file `busy` has lines.
+fn board_with_a_disk() -> Bench {
+    let mut bench = Bench::new();
+    bench.folder("WINDHOVER_FILE_SYSTEMS", "fs");
+    bench.set("WINDHOVER_DATA", "/data");
+    let (busy, mounted) = (bench.path("busy"), bench.path("mounted"));
+    bench.write("mounted", "/dev/sda1\n");
+    bench.write("busy", "");
+    bench.program("findmnt", &format!("cat {} 2>/dev/null", mounted.display()));
+    bench.program("sleep", "");
+    let umount = format!(
+        "if [ -s {busy} ]; then sed -i 1d {busy}; echo 'umount: /data: target is busy.' >&2; exit 32; fi; rm {mounted}",
+        busy = busy.display(),
+        mounted = mounted.display()
+    );
+    bench.program("umount", &umount);
+    bench
+}
+
+#[test]
+fn a_disk_is_safe_only_when_nothing_uses_it() {
+    let bench = board_with_a_disk();
+    bench.write("busy", "x\nx\n");
+    assert_eq!(bench.run("eject", &[]).ok(), "safe\n", "a moment was enough");
+    let calls = bench.calls();
+    assert_eq!(calls.matches("umount /data\n").count(), 3, "{calls}");
+    assert!(!calls.contains("-l"), "a lazy one says nothing of open files");
+    assert_eq!(bench.run("eject", &[]).ok(), "safe\n", "nothing is mounted");
+    let bench = board_with_a_disk();
+    bench.write("busy", &"x\n".repeat(9));
+    assert_eq!(bench.run("eject", &[]).ok().trim_end(), "busy: umount: /data: target is busy.");
+    // Unmounted here, and mounted somewhere else: ext4 still shows it.
+    let bench = board_with_a_disk();
+    std::fs::create_dir_all(bench.path("fs/ext4/sda1")).expect("the folder is ours");
+    let said = bench.run("eject", &[]).ok();
+    assert_eq!(said, "busy: /dev/sda1 is unmounted from /data, and still in use elsewhere\n");
+}

@@ -19,6 +19,7 @@ use crate::control::tests::picture;
 use crate::control::{self, NoSnapshot, Reloaded, Snapshot};
 use crate::plan::diff::diff;
 
+mod eject;
 pub(crate) mod house;
 use house::{Answer, House, PATIENCE, wait_for};
 

@@ -31,6 +31,8 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 /// How a session ended.
 enum End {
     Stop,
+    /// The disk is to be pulled: the segment is finished, and nothing is open.
+    HandedOver,
     Failed(Error),
 }
 
@@ -66,6 +68,7 @@ impl Actor {
             let begun = self.now();
             match self.record(&volume) {
                 End::Stop => break,
+                End::HandedOver => continue,
                 End::Failed(e) => self.failed(&e),
             }
             self.setup.storage.look_now();
@@ -96,6 +99,9 @@ impl Actor {
         let mut drain_until = None;
         loop {
             self.beat();
+            if volume.is_asked_back() {
+                return self.hand_over(session);
+            }
             let now = self.now();
             if self.handle.stop.asked().is_some() {
                 drain_until.get_or_insert(now + DRAIN);
@@ -132,6 +138,13 @@ impl Actor {
                 return End::Stop;
             }
         }
+    }
+
+    fn hand_over(&mut self, mut session: Session) -> End {
+        let mut progress = Progress::default();
+        let done = session.finish(&mut progress);
+        self.report(&progress);
+        done.map_or_else(End::Failed, |()| End::HandedOver)
     }
 
     /// No picture came: what is there is made durable in time, and finished when the source seems to be gone.

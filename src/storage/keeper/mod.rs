@@ -1,5 +1,6 @@
 //! Opens the volume and keeps it in order, on a thread of its own: nothing here ever holds up a writer.
 
+mod hand_over;
 mod retain;
 mod shared;
 
@@ -214,11 +215,17 @@ impl Keeper {
             let since = self.clock.monotonic();
             self.let_go(None);
             self.shared.heartbeat.tick(since);
+            if self.shared.is_released() && self.wait_for_return() {
+                break;
+            }
             match self.open() {
                 Ok((volume, open)) => {
                     self.may_make = false;
                     if self.keep(volume, open) {
                         break;
+                    }
+                    if self.shared.is_released() {
+                        continue;
                     }
                 }
                 Err(e) => self.absent(&e),
@@ -250,6 +257,10 @@ impl Keeper {
             woken = self.shared.sleep(if self.cleaning { LOOK_EVERY / 10 } else { LOOK_EVERY });
             if woken == Woken::Stop {
                 break true;
+            }
+            if self.shared.is_released() {
+                self.hand_over(volume);
+                return false;
             }
         };
         drop(volume);

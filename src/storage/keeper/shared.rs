@@ -33,6 +33,18 @@ pub(super) struct Slot {
     pub(super) poked: bool,
     pub(super) stop: bool,
     pub(super) stopped: bool,
+    pub(super) release: Release,
+}
+
+/// Whether the disk is to be given up, for whoever is to pull it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Release {
+    #[default]
+    No,
+    /// It is wanted.
+    Asked,
+    /// It is done: nothing is open on the disk.
+    Done,
 }
 
 /// Why a sleep ended.
@@ -65,6 +77,10 @@ impl Shared {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Slot> {
         self.slot.lock().expect("nothing panics while it holds this lock")
+    }
+
+    pub(super) fn is_released(&self) -> bool {
+        self.lock().release != Release::No
     }
 
     /// Sleeps until somebody pokes or stops; says which.

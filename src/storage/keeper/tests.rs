@@ -354,3 +354,44 @@ fn the_disk_of_the_last_time_is_waited_for_until_somebody_says_otherwise() {
     assert!(file.exists(), "it is remembered anew");
     assert!(storage.stop(Duration::from_secs(5)));
 }
+
+#[test]
+fn a_disk_that_is_given_up_is_used_again_when_it_was_away() {
+    let mut house = House::new();
+    house.start(0, None);
+    house.until("running", |h| h.page().condition == Condition::Running);
+    let storage = house.storage.clone().unwrap();
+    let writer = storage.volume().unwrap();
+    // A writer that hears of it lets go; one that hangs is waited for in vain.
+    let heard = crate::base::task::thread("writer", move || {
+        while !writer.is_asked_back() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    assert!(storage.release(Duration::from_secs(10)));
+    heard.join().unwrap();
+    assert!(storage.volume().is_none() && house.page().faults.is_empty());
+    assert_eq!(house.page().condition, Condition::Absent);
+    // Nothing holds the directory any more: another may lock it.
+    drop(Volume::open(house.root.path(), None, None).unwrap());
+    let looks = storage.looks();
+    house.until("looking", |_| storage.looks() > looks + 2);
+    assert!(storage.volume().is_none(), "it is still there, and was not away");
+    let aside = house.root.path().with_extension("pulled");
+    fs::rename(house.root.path(), &aside).unwrap();
+    let looks = storage.looks();
+    house.until("looking", |_| storage.looks() > looks + 2);
+    fs::rename(&aside, house.root.path()).unwrap();
+    house.until("running again", |h| h.page().condition == Condition::Running);
+    // Nobody unmounts it after all.
+    assert!(storage.release(Duration::from_secs(10)));
+    storage.resume();
+    house.until("running at once", |h| h.page().condition == Condition::Running);
+    let hangs = storage.volume().unwrap();
+    assert!(!storage.release(Duration::from_secs(5)), "its files may still be open");
+    assert!(hangs.room().is_err(), "cut off");
+    drop(hangs);
+    storage.resume();
+    house.until("running at last", |h| h.page().condition == Condition::Running);
+    assert!(storage.stop(Duration::from_secs(5)));
+}

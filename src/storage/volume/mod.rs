@@ -18,6 +18,7 @@ use crate::storage::layout::{self, Kind, Name};
 use crate::storage::marker::{self, Marker};
 
 pub use place::capacity;
+pub(super) use place::place_of;
 use place::{lock, make_directory, open_directory, place, stat, touch, unlock, writable};
 
 /// An opened storage directory. Whoever holds one may write into it until [`room`](Self::room) or
@@ -29,6 +30,8 @@ pub struct Volume {
     identity: Option<Identity>,
     first: Option<StreamId>,
     closed: AtomicBool,
+    /// Whoever writes is to finish and let go.
+    asked_back: AtomicBool,
     /// Free bytes when there were too few, else 0.
     full: AtomicU64,
     state: Mutex<State>,
@@ -118,6 +121,7 @@ impl Volume {
             identity,
             first,
             closed: AtomicBool::new(false),
+            asked_back: AtomicBool::new(false),
             full: AtomicU64::new(0),
             state: Mutex::new(state),
         }
@@ -173,6 +177,16 @@ impl Volume {
                 unlock(&self.path, &directory);
             }
         }
+    }
+
+    /// Has writers finish what they have open, and let go of the volume.
+    pub(super) fn ask_back(&self) {
+        self.asked_back.store(true, Ordering::Release);
+    }
+
+    /// True when a writer is to finish what it has open and to let go of the volume: the disk is to be pulled.
+    pub fn is_asked_back(&self) -> bool {
+        self.asked_back.load(Ordering::Acquire)
     }
 
     /// An error if the volume was given up or has too little room to begin or go on with a file.

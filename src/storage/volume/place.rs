@@ -41,6 +41,12 @@ pub(super) fn place(path: &Path) -> Result<PathBuf, Error> {
     }
 }
 
+/// Device and inode of the directory at `path`, if it is there and on the mount point it is meant for.
+pub(in crate::storage) fn place_of(path: &Path) -> Option<(u64, u64)> {
+    let stat = rustix::fs::stat(&place(path).ok()?).ok()?;
+    Some((stat.st_dev, stat.st_ino))
+}
+
 pub(super) fn make_directory(path: &Path, real: &Path) -> Result<(), Error> {
     let why = "it is not there and cannot be made";
     let made = std::fs::create_dir(real).and_then(|()| match real.parent() {

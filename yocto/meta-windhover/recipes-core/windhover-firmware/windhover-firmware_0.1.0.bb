@@ -11,12 +11,17 @@ do_compile[noexec] = "1"
 
 FILES:${PN} += "/data"
 
-# findmnt, growfs and fsck of what windhover.service and its neighbours call.
+# findmnt, growfs and fsck of what windhover.service and its neighbours call; the last three of "windhover storage format".
 RDEPENDS:${PN} = " \
     e2fsprogs-e2fsck \
     e2fsprogs-mke2fs \
     util-linux-findmnt \
     util-linux-fsck \
+    util-linux-mount \
+    util-linux-umount \
+    util-linux-blkid \
+    util-linux-lsblk \
+    util-linux-wipefs \
     windhover \
 "
 RRECOMMENDS:${PN} = " \
