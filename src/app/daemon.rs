@@ -12,7 +12,7 @@ use crate::base::health::{Condition, Health};
 use crate::base::heartbeat::Heartbeat;
 use crate::base::shutdown::{Shutdown, Stop};
 use crate::base::task;
-use crate::board::Board;
+use crate::board::{Board, network};
 use crate::config::last_good::LastGood;
 use crate::config::problem::Problems;
 use crate::config::{Config, Inputs};
@@ -98,6 +98,7 @@ impl Daemon {
         if last_good {
             let state = running.config.directories.state.clone();
             task::task("clock", kept_clock::keep(state, parts.clock.clone(), parts.shutdown.clone()));
+            task::task("network", watch_network(parts.health.clone(), parts.machine.clone(), parts.shutdown.clone()));
         }
         watchdog::start(systemd.clone(), parts.clock.clone(), seen.watched.clone(), parts.shutdown.clone());
         let daemon = Self { parts, running, inputs, storage, streams, rtsp, doors, systemd, last_good, resets, seen };
@@ -271,6 +272,24 @@ async fn watch_writers(writers: Arc<Mutex<Writers>>, clock: Arc<dyn Clock>, shut
         let writers = writers.lock().expect("nothing panics while it holds this lock");
         writers.storage.iter().for_each(|storage| storage.watch(now));
         writers.recorders.iter().for_each(|recorder| recorder.watch(now));
+    }
+}
+
+/// Says on the page `network` what is wrong with its settings. They are read by root before the daemon starts, and when a
+/// person changes them.
+async fn watch_network(health: Health, machine: PathBuf, shutdown: Shutdown) {
+    let page = health.reporter("network");
+    let mut interval = tokio::time::interval(Duration::from_secs(5));
+    while shutdown.asked().is_none() {
+        match network::problem(&machine) {
+            Some(problem) => page.raise(FaultCode::NetworkRefused, problem),
+            None => page.clear(FaultCode::NetworkRefused),
+        }
+        page.set(Condition::Running, "");
+        tokio::select! {
+            _ = interval.tick() => {}
+            () = shutdown.asked_async() => {}
+        }
     }
 }
 

@@ -52,6 +52,7 @@ faults! {
     RtspMediaFailed = "NET-002", "the RTSP media failed and is being rebuilt";
     HttpListen = "NET-003", "the HTTP port or socket cannot be opened";
     NoCredential = "NET-004", "nobody may watch by RTSP: there is no credential";
+    NetworkRefused = "NET-005", "the network settings are wrong and others are in force";
     TaskFailed = "SYS-001", "a part of the daemon failed and was restarted";
     ConfigRefused = "SYS-002", "the configuration is wrong and an earlier one runs";
     BoardReset = "SYS-003", "the board was reset, by nobody's order";

@@ -31,6 +31,8 @@ pub struct Profile {
     /// Its hardware watchdog.
     #[serde(default)]
     pub watchdog: Watchdog,
+    /// Names that a firmware image for it needs; none where there is no such image.
+    pub firmware: Option<Firmware>,
     /// Further facts.
     #[serde(default, rename = "note")]
     pub notes: Vec<Note>,
@@ -50,6 +52,25 @@ pub struct Watchdog {
     pub reset_reason: Vec<PathBuf>,
     /// Where this is known from.
     pub source: Option<String>,
+}
+
+/// Names of ports and partitions of a board that runs a firmware image. The partitions `windhover-state` and
+/// `windhover-data`, and the USB network `usb0`, are called so on every board.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Firmware {
+    /// The serial port with messages of the kernel and of emergency mode; on development images also a login.
+    pub uart: String,
+    /// The controller that makes the board a USB device (`/sys/class/udc`), where its name is known.
+    pub usb_device: Option<String>,
+    /// The partition that a card reader reaches: network.toml, windhover-factory-reset.
+    pub boot: String,
+    /// Where that is mounted.
+    pub boot_at: PathBuf,
+    /// The partitions of the two root file systems, A and B.
+    pub slots: [String; 2],
+    /// Where this is known from.
+    pub source: String,
 }
 
 /// How a board is recognised.

@@ -6,7 +6,9 @@
 mod access;
 mod check;
 mod document;
+mod factory_reset;
 mod health;
+mod network;
 mod probe;
 mod reload;
 mod run;
@@ -14,6 +16,7 @@ mod self_test;
 mod socket;
 mod status;
 mod storage;
+mod update;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -53,6 +56,9 @@ enum Command {
     Access(access::AccessArgs),
     Health(health::HealthArgs),
     Storage(storage::StorageArgs),
+    FactoryReset(factory_reset::FactoryResetArgs),
+    Network(network::NetworkArgs),
+    Update(update::UpdateArgs),
     Completions(document::CompletionsArgs),
     Man(document::ManArgs),
     #[command(name = crate::probe::self_test::SUBCOMMAND, hide = true)]
@@ -110,6 +116,12 @@ pub enum CliError {
     /// A disk was not formatted.
     #[error("the disk was not formatted")]
     Format(#[from] crate::storage::format::FormatError),
+    /// The network settings are wrong.
+    #[error("nothing is changed: the network settings are wrong")]
+    Network(#[from] crate::board::network::NetworkError),
+    /// The network settings could not be put in force.
+    #[error("the network settings are not in force")]
+    NetworkApply(#[from] crate::board::network::ApplyError),
     /// It is for root alone.
     #[error("only root may do that: run it with sudo, or on the board's console")]
     NotRoot,
@@ -155,6 +167,9 @@ pub fn main() -> ExitCode {
         Command::Access(args) => access::access(&args),
         Command::Health(args) => Ok(health::health(&args)),
         Command::Storage(args) => storage::storage(&args),
+        Command::FactoryReset(args) => factory_reset::factory_reset(&args),
+        Command::Network(args) => network::network(&args),
+        Command::Update(args) => update::update(&args),
         Command::Completions(args) => Ok(document::completions(&args, CommandLine::command())),
         Command::Man(_) => document::man(CommandLine::command()),
         Command::SelfTestEncoder(args) => self_test::self_test(&args),

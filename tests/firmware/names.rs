@@ -206,6 +206,33 @@ fn every_watchdog_can_wait_as_long_as_pid_1_feeds_it() {
 }
 
 #[test]
+fn the_profiles_name_what_the_images_have() {
+    let boot_mount = text(&format!("{LAYER}/recipes-bsp/windhover-boot/files/boot.mount"));
+    let u_boot = text(&format!("{LAYER}/recipes-bsp/u-boot/u-boot_%.bbappend"));
+    for profile in windhover::board::profiles() {
+        let Some(firmware) = profile.firmware else { continue };
+        let tegra = profile.camera.stack == Some(windhover::media::csi::CameraStack::Argus);
+        let suffix = if tegra { ":tegra" } else { "" };
+        let slots = ["A", "B"].map(|slot| setting(&format!("WINDHOVER_SLOT_{slot}{suffix}")));
+        assert_eq!(firmware.slots, slots, "{}", profile.name);
+        if tegra {
+            assert!(xml().contains_key(&firmware.boot), "{}", profile.name);
+        } else {
+            let what = format!("What=/dev/disk/by-partlabel/{}\nWhere={}\n", firmware.boot, firmware.boot_at.display());
+            assert!(boot_mount.contains(&what) && wks()[0].name == firmware.boot, "{}", profile.name);
+        }
+        if profile.name == "qemuarm64" {
+            assert!(u_boot.contains(&format!("console={}/", firmware.uart)));
+        }
+    }
+    // Where the boot partition is mounted is where its files are looked for.
+    for unit in ["windhover-factory-reset.service", "windhover-network.service"] {
+        let unit = text(&format!("systemd/system/{unit}"));
+        assert!(unit.contains("boot.mount boot-efi.mount"), "{unit}");
+    }
+}
+
+#[test]
 fn the_disk_that_is_formatted_is_the_one_that_is_mounted() {
     use windhover::storage::format::{LABEL, MOUNT};
     assert_eq!(mounted("systemd/system/data.mount"), LABEL);

@@ -166,6 +166,8 @@ fn an_update_without_video_goes_back() {
     let said = bench.run("after-update", &[]);
     assert!(said.err.contains("was not kept"), "{}", said.err);
     assert!(!bench.path("update/from").exists() && !bench.path("update/before.json").exists());
+    let last = std::fs::read_to_string(bench.path("update/last")).expect("noted for update status");
+    assert!(last.contains("Z, the last update was not kept"), "{last}");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Scripts for the life of a board: its time, its disk, its factory reset. Run by sh, with stand-ins for what a board has and this
 //! machine has not, constructed from the manual pages of the programs.
 
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
 use crate::scripts::Bench;
 
 #[test]
@@ -69,4 +72,84 @@ fn a_disk_is_safe_only_when_nothing_uses_it() {
     std::fs::create_dir_all(bench.path("fs/ext4/sda1")).expect("the folder is ours");
     let said = bench.run("eject", &[]).ok();
     assert_eq!(said, "busy: /dev/sda1 is unmounted from /data, and still in use elsewhere\n");
+}
+
+/// A board that was used for a while.
+fn used_board() -> Bench {
+    let mut bench = Bench::new();
+    let state = bench.folder("WINDHOVER_STATE", "state");
+    let boot = bench.folder("WINDHOVER_BOOT", "boot");
+    let data = bench.folder("WINDHOVER_DATA", "data");
+    for folder in [state.join("config.d"), state.join("network"), data.join("video/live"), data.join("mine")] {
+        std::fs::create_dir_all(folder).expect("the folder is ours");
+    }
+    for file in [
+        "state/config.d/10.toml",
+        "state/network/network.toml",
+        "state/credentials",
+        "state/last-known-good",
+        "state/data-made",
+        "state/resets.toml",
+        "data/video/windhover-storage.toml",
+        "data/video/live/x.mp4",
+        "data/mine/letter.txt",
+    ] {
+        bench.write(file, "x");
+    }
+    symlink(bench.path("data/mine"), data.join("video/link")).expect("the folder is ours");
+    std::fs::create_dir_all(boot).expect("the folder is ours");
+    for program in ["mount", "sync", "systemctl"] {
+        bench.program(program, "");
+    }
+    bench
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("it is there").flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_factory_reset_forgets_what_was_set_and_no_recording() {
+    let bench = used_board();
+    bench.run("factory-reset", &[]).ok();
+    assert!(bench.path("state/credentials").exists(), "nobody ordered it");
+    bench.write("boot/windhover-factory-reset", "");
+    bench.run("factory-reset", &[]).ok();
+    assert_eq!(names(&bench.path("state")), ["data-made", "resets.toml"]);
+    assert_eq!(names(&bench.path("boot")), ["windhover-factory-reset.done"], "it is followed once");
+    assert_eq!(names(&bench.path("data/video/live")), ["x.mp4"]);
+    assert!(!bench.calls().contains("data.mount"));
+}
+
+#[test]
+fn recordings_go_by_their_own_order_and_nothing_beside_them() {
+    let bench = used_board();
+    bench.write("state/factory-reset", "recordings\n");
+    bench.run("factory-reset", &[]).ok();
+    assert!(bench.calls().contains("systemctl start data.mount\n"));
+    assert_eq!(names(&bench.path("data/video")), ["windhover-storage.toml"]);
+    assert_eq!(names(&bench.path("data/mine")), ["letter.txt"], "neither a foreign folder nor what a link names");
+    assert_eq!(names(&bench.path("state")), ["data-made", "resets.toml"]);
+}
+
+#[test]
+fn a_factory_reset_that_is_cut_off_is_done_again_and_one_that_cannot_end_is_not_begun() {
+    let bench = used_board();
+    bench.write("boot/windhover-factory-reset", "");
+    // The power goes when the order is on the disk.
+    bench.program("sync", "kill -9 $PPID");
+    assert_eq!(bench.run("factory-reset", &[]).code, None);
+    assert!(bench.path("state/factory-reset").exists() && bench.path("state/credentials").exists());
+    bench.program("sync", "");
+    bench.run("factory-reset", &[]).ok();
+    assert_eq!(names(&bench.path("state")), ["data-made", "resets.toml"]);
+    let bench = used_board();
+    bench.write("boot/windhover-factory-reset", "");
+    bench.program("mv", "exit 1");
+    let said = bench.run("factory-reset", &[]);
+    assert!(said.err.contains("it would be at every start"), "{}", said.err);
+    assert!(bench.path("state/credentials").exists());
 }
