@@ -118,7 +118,10 @@ impl<'de> Deserialize<'de> for Address {
 pub fn parse(text: &str) -> Result<Network, NetworkError> {
     let network: Network = toml::from_str(text).map_err(|e| {
         let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        NetworkError::Form { line: before.matches('\n').count() + 1, message: e.message().to_owned() }
+        NetworkError::Form {
+            line: before.matches('\n').count() + 1,
+            message: e.message().chars().filter(|c| !c.is_control()).take(200).collect(),
+        }
     })?;
     let problems = network.problems();
     if problems.is_empty() { Ok(network) } else { Err(NetworkError::Content(problems)) }
@@ -142,6 +145,7 @@ impl Network {
         }
         if self.ports.len() > MOST_PORTS {
             problems.push(format!("port: {} of them, at most {MOST_PORTS} may be", self.ports.len()));
+            return problems;
         }
         for (n, port) in self.ports.iter().enumerate() {
             problems.extend(port.problems().into_iter().map(|problem| format!("port[{n}].{problem}")));

@@ -17,7 +17,7 @@ pub use camera::{devices, inventory};
 pub use recording::{recover, segment};
 pub use settings::{config, environment};
 pub use video::{split, stamp};
-pub use words::{mounts, names, redact, units};
+pub use words::{mounts, names, network, redact, units};
 
 /// A check of one input; a panic is a finding.
 pub type Check = fn(&[u8]);
@@ -30,6 +30,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("inventory", inventory),
     ("mounts", mounts),
     ("names", names),
+    ("network", network),
     ("recover", recover),
     ("redact", redact),
     ("segment", segment),

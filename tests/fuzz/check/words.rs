@@ -1,4 +1,4 @@
-//! Short texts with a form: quantities, names of recordings, mount tables, URLs.
+//! Short texts with a form: quantities, names of recordings, mount tables, URLs, network settings.
 
 use std::fmt::{Debug, Display};
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::str::FromStr;
 use windhover::base::id::StreamId;
 use windhover::base::redact;
 use windhover::base::units::{Bitrate, ByteSize, Span};
+use windhover::board::network;
 use windhover::media::format::{FrameRate, Size};
 use windhover::storage::layout::{self, Completeness, Kind};
 use windhover::storage::mounts::Mounts;
@@ -99,4 +100,43 @@ pub fn redact(data: &[u8]) {
     if !text.contains("s3cret") {
         assert!(!redact::urls(&format!("{text} rtsp://pilot:s3cret@camera/1 {text}")).contains("s3cret"));
     }
+}
+
+/// A `network.toml`: refused in few words, or followed by units that say what it may say and no more.
+pub fn network(data: &[u8]) {
+    const LINES: [&str; 15] = [
+        "# Made by \"windhover network apply\" at each start.",
+        "[Match]",
+        "Type=ether",
+        "Kind=!*",
+        "[Network]",
+        "LinkLocalAddressing=yes",
+        "MulticastDNS=yes",
+        "LLMNR=no",
+        "DHCP=yes",
+        "DHCP=no",
+        "[DHCPv4]",
+        "ClientIdentifier=mac",
+        "[Link]",
+        "RequiredForOnline=no",
+        "",
+    ];
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let settings = match network::parse(text) {
+        Ok(settings) => settings,
+        Err(e) => return assert!(e.to_string().len() < 16 << 10, "{e}"),
+    };
+    assert_eq!(network::parse(&network::text(&settings)).expect("it was good before"), settings);
+    for (name, unit) in settings.files() {
+        assert!(name.ends_with(".network") && !name.contains('/'), "{name}");
+        assert_eq!(unit.matches('[').count(), 4, "four sections, and nothing smuggled in: {unit}");
+        let value = |line: &str, key: &str| line.strip_prefix(key).map(str::to_owned);
+        for line in unit.lines().filter(|line| !LINES.contains(line)) {
+            let ip = |text: String| text.split('/').next().is_some_and(|ip| ip.parse::<std::net::IpAddr>().is_ok());
+            let addressed = ["Address=", "Gateway=", "DNS="].iter().any(|key| value(line, key).is_some_and(ip));
+            let named = value(line, "Name=").is_some_and(|name| !name.contains(char::is_whitespace) && name != "usb0");
+            assert!(addressed || named, "{line:?} in {unit}");
+        }
+    }
+    assert!(settings.hostname.is_none_or(|name| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')));
 }
