@@ -1,4 +1,5 @@
 mod crash;
+mod eject;
 mod faults;
 mod faulty;
 mod film;
