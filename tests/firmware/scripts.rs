@@ -268,14 +268,19 @@ fn a_file_on_the_boot_partition_sets_the_network() {
     bench.set("WINDHOVER_NETWORK_TO", &to);
     let from = format!("{} {}", bench.path("state").display(), bench.path("boot").display());
     bench.set("WINDHOVER_NETWORK_FROM", from);
+    bench.program("windhover", "exit 1");
     bench.run("network-files", &[]).ok();
+    assert_eq!(bench.calls(), "", "nothing to read, nothing started");
     for (folder, text) in [("state", "old"), ("boot", "new")] {
         std::fs::create_dir(bench.path(folder)).expect("the folder is ours");
         bench.write(&format!("{folder}/10-static.network"), text);
     }
     bench.write("boot/huge.network", &"#".repeat(65537));
     bench.write("boot/notes.txt", "not for networkd");
+    bench.write("boot/network.toml", "wrong");
+    bench.write("state/network.toml", "");
     bench.run("network-files", &[]).ok();
+    assert_eq!(bench.calls(), "windhover network apply\n", "once, and a wrong one stops nothing else");
     let names: Vec<_> = std::fs::read_dir(&to).expect("made").flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(names, ["10-static.network"]);
     assert_eq!(

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::base::units::ByteSize;
 
-use super::LABEL;
+use super::{LABEL, MOUNT};
 
 /// What of the system lies on its own disk. Whatever shares a disk with one of these is spared, but for our partition.
 const SYSTEM: [&str; 6] = ["/", "/usr", "/boot", "/boot/efi", "/efi", "/var/lib/windhover"];
@@ -49,7 +49,7 @@ pub enum Refusal {
     #[error("{} cannot be written: it is write-protected", .0.display())]
     ReadOnly(PathBuf),
     /// Mounted, or part of something else.
-    #[error("{} is in use by {by}. Nothing was changed. A disk for recordings is freed by \"windhover storage eject\"", device.display())]
+    #[error("{} is in use by {by}: nothing was changed", device.display())]
     InUse {
         /// What was named.
         device: PathBuf,
@@ -185,7 +185,8 @@ impl Found<'_> {
         let in_use = |by: String| Err(Refusal::InUse { device: self.device(), by });
         for part in block.all() {
             if let Some(mount) = part.mounts().next() {
-                return in_use(format!("{}, mounted at {mount}", part.name));
+                let how = if mount == MOUNT { " (\"windhover storage eject\" frees it)" } else { "" };
+                return in_use(format!("{}, mounted at {mount}{how}", part.name));
             }
             if !std::ptr::eq(part, block) && part.kind != "part" {
                 return in_use(format!("{} ({})", part.name, part.kind));
@@ -276,12 +277,15 @@ mod tests {
     #[test]
     fn nothing_is_formatted_that_is_in_use_or_the_systems() {
         for (device, want) in [
-            ("/dev/sda", "/dev/sda is in use by /dev/sda1, mounted at /data."),
-            ("/dev/sda1", "/dev/sda1 is in use by /dev/sda1, mounted at /data."),
-            ("/dev/mmcblk0", "/dev/mmcblk0 is in use by /dev/mmcblk0p1, mounted at /."),
+            (
+                "/dev/sda",
+                "/dev/sda is in use by /dev/sda1, mounted at /data (\"windhover storage eject\" frees it): nothing",
+            ),
+            ("/dev/sda1", "/dev/sda1 is in use by /dev/sda1, mounted at /data ("),
+            ("/dev/mmcblk0", "/dev/mmcblk0 is in use by /dev/mmcblk0p1, mounted at /: nothing was changed"),
             ("/dev/mmcblk0p2", "/dev/mmcblk0p2 lies on the disk /dev/mmcblk0 that this system runs from (/)."),
             ("/dev/sdd", "/dev/sdd cannot be written"),
-            ("/dev/sde", "/dev/sde is in use by /dev/mapper/vg-lv (lvm)."),
+            ("/dev/sde", "/dev/sde is in use by /dev/mapper/vg-lv (lvm): nothing"),
             ("/dev/mapper/vg-lv", "/dev/mapper/vg-lv is no disk or partition"),
             ("/dev/zram0", "/dev/zram0 is no disk or partition"),
             ("/dev/sdx", "/dev/sdx is no disk or partition: there is /dev/sda"),

@@ -63,7 +63,7 @@ fn lines(mount: &Path) -> io::Result<Vec<String>> {
         let (catalog, open) = catalog::scan(&directory).map_err(io::Error::other)?;
         lines.extend(streams(&catalog));
         if !open.is_empty() {
-            lines.push(format!("{} files that were not finished", open.len()));
+            lines.push(format!("files that were not finished: {}", open.len()));
         }
     }
     let space = rustix::fs::statvfs(mount)?;
@@ -99,7 +99,7 @@ mod tests {
         }
         let lines = lines(root.path()).unwrap();
         assert_eq!(lines[0], "stream live: 2 recordings, 2026-11-20 to 2026-11-20, 0 snapshots");
-        assert_eq!(lines[1], "1 files that were not finished");
+        assert_eq!(lines[1], "files that were not finished: 1");
         assert!(lines[2].ends_with(" in use in all"), "{lines:?}");
         assert!(look(Path::new("/dev/null")).is_err());
     }
