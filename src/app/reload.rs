@@ -80,7 +80,7 @@ impl Daemon {
 
     /// Ports are the one thing that another program may deny: they come first, and all of them or none.
     fn move_doors(&self, runtime: &Runtime, next: &Next) -> Result<(), Error> {
-        let doors = [Part::RtspListen, Part::HttpListen, Part::Socket];
+        let doors = [Part::RtspListen, Part::RtspsListen, Part::HttpListen, Part::Socket];
         let changed: Vec<&Part> = doors.iter().filter(|door| next.concerns(door)).collect();
         for (n, door) in changed.iter().enumerate() {
             let Err(why) = self.move_door(runtime, door, &next.plan) else { continue };
@@ -91,6 +91,7 @@ impl Daemon {
             }
             let key = match door {
                 Part::RtspListen => "rtsp.listen",
+                Part::RtspsListen => "rtsp.tls_listen",
                 Part::HttpListen => "http.listen",
                 _ => "http.socket",
             };
@@ -105,6 +106,10 @@ impl Daemon {
             (Part::RtspListen, Some((server, to))) => {
                 server.listen(to.listen).map_err(|e: rtsp::Error| Chain(&e).to_string())
             }
+            (Part::RtspsListen, Some((server, rtsp))) => match &rtsp.secure {
+                Some(to) => server.listen_secure(to.listen).map_err(|e: rtsp::Error| Chain(&e).to_string()),
+                None => Ok(()),
+            },
             (Part::HttpListen, _) => runtime.block_on(self.doors.listen(plan.http.listen)).map_err(http),
             (Part::Socket, _) => runtime.block_on(self.doors.listen_socket(plan.http.socket.clone())).map_err(http),
             _ => Ok(()),
@@ -211,6 +216,7 @@ impl Daemon {
             return;
         };
         rtsp.set_max_viewers(plan.max_viewers);
+        rtsp.set_secure(plan.secure.as_ref());
         let first = |plan: &Plan| plan.streams.first().map(|stream| stream.id.clone());
         let (was, is) = (first(&self.running.plan), first(&next.plan));
         for (n, stream) in self.streams.iter().enumerate() {

@@ -8,12 +8,14 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use crate::auth::Store;
+use crate::base::clock::{Clock, SystemClock};
 use crate::base::error::Chain;
 use crate::base::units::ByteSize;
 use crate::config::Config;
 use crate::config::problem::{Problem, Problems};
 use crate::media::format::{Flip, PixelFormat};
-use crate::plan::{Plan, SourceKind, StoragePlan, StreamPlan};
+use crate::plan::{Plan, RtspsPlan, SourceKind, StoragePlan, StreamPlan};
+use crate::sink::rtsp::certificate::{self, Certificate};
 use crate::storage::memory::Memory;
 use crate::storage::{Volume, volume};
 
@@ -24,6 +26,7 @@ pub fn problems(config: &Config, plan: &Plan) -> Problems {
     let owner = if world.problems.is_empty() { "another program holds it" } else { "the running daemon may hold it" };
     if let Some(rtsp) = &plan.rtsp {
         world.port("rtsp.listen", rtsp.listen, owner);
+        rtsp.secure.iter().for_each(|secure| world.port("rtsp.tls_listen", secure.listen, owner));
         rtsp.login.iter().for_each(|file| world.credentials(file));
     }
     world.port("http.listen", plan.http.listen, owner);
@@ -56,6 +59,25 @@ impl World<'_> {
         }
         if let Some(storage) = &plan.storage {
             self.storage(storage);
+        }
+        if let Some(secure) = plan.rtsp.as_ref().and_then(|rtsp| rtsp.secure.as_ref()) {
+            self.certificate(secure);
+        }
+    }
+
+    fn certificate(&mut self, secure: &RtspsPlan) {
+        match Certificate::load(&secure.certificate, &secure.key) {
+            Ok(certificate) => {
+                if let Some(trouble) = certificate.trouble(SystemClock.wall()) {
+                    let message = format!("the certificate {} is not valid: {trouble}", secure.certificate.display());
+                    self.problem("rtsp.tls_certificate", message, "get a new one, or set this machine's clock");
+                }
+            }
+            Err(e @ certificate::Error::NoTls) => self.problem("rtsp.tls_listen", Chain(&e).to_string(), ""),
+            Err(e) => {
+                let key = if e.is_of_key(&secure.key) { "rtsp.tls_key" } else { "rtsp.tls_certificate" };
+                self.problem(key, Chain(&e).to_string(), "");
+            }
         }
     }
 

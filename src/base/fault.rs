@@ -53,6 +53,9 @@ faults! {
     HttpListen = "NET-003", "the HTTP port or socket cannot be opened";
     NoCredential = "NET-004", "nobody may watch by RTSP: there is no credential";
     NetworkRefused = "NET-005", "the network settings are wrong and others are in force";
+    CertificateUnusable = "TLS-001", "the TLS certificate or its key cannot be used";
+    CertificateNotValid = "TLS-002", "the TLS certificate is not valid by this machine's clock";
+    NoTls = "TLS-003", "this system has no TLS";
     TaskFailed = "SYS-001", "a part of the daemon failed and was restarted";
     ConfigRefused = "SYS-002", "the configuration is wrong and an earlier one runs";
     BoardReset = "SYS-003", "the board was reset, by nobody's order";

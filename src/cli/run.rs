@@ -95,6 +95,8 @@ fn announce(plan: &Plan) {
         // The first stream answers under both names; /live is the one to hand out.
         let path = if i == 0 { "live" } else { stream.id.as_str() };
         urls.extend(plan.rtsp.as_ref().map(|rtsp| format!("rtsp://{}/{path}", reachable(rtsp.listen))));
+        let secure = plan.rtsp.as_ref().and_then(|rtsp| rtsp.secure.as_ref());
+        urls.extend(secure.map(|secure| format!("rtsps://{}/{path}", reachable(secure.listen))));
         urls.push(format!("http://{}/api/v1/streams/{}/snapshot.jpg", reachable(plan.http.listen), stream.id));
     }
     urls.push(format!("http://{}/api/v1/health    or: windhover status", reachable(plan.http.listen)));

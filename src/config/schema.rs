@@ -81,6 +81,15 @@ section! {
         enabled: bool = "true",
         /// Address and port. `[::]:8554` serves all addresses of both IP versions. Port 0 lets the kernel choose.
         listen: SocketAddr = "\"127.0.0.1:8554\"",
+        /// Address and port of RTSP over TLS, such as "[::]:8322": the same streams at `rtsps://<host>:8322/live`, media
+        /// in the same connection. Unset: none. Needs the package glib-networking.
+        tls_listen: Option<SocketAddr> = "",
+        /// For tls_listen: the file of the certificate in PEM form, first its own, then those between it and one that
+        /// viewers trust. Absolute. A changed file is taken by itself, for whoever connects from then on.
+        tls_certificate: Option<PathBuf> = "",
+        /// For tls_listen: the file of the certificate's key in PEM form, without a password, readable by the daemon and
+        /// by nobody but its owner and group. Absolute.
+        tls_key: Option<PathBuf> = "",
     }
 }
 

@@ -114,6 +114,34 @@ source = { kind = "test", device = "auto" }
 }
 
 #[test]
+fn what_rtsp_over_tls_needs() {
+    let table = [
+        (
+            "[rtsp]\ntls_listen = \"127.0.0.1:8554\"\ntls_certificate = \"/c\"\ntls_key = \"/k\"",
+            "2:14 rtsp.tls_listen: port 8554 is also the one of rtsp.listen | use another port",
+        ),
+        (
+            "[rtsp]\ntls_listen = \"127.0.0.1:8080\"\ntls_certificate = \"/c\"\ntls_key = \"/k\"",
+            "2:14 rtsp.tls_listen: port 8080 is also the one of http.listen | use another port",
+        ),
+        (
+            "[rtsp]\ntls_listen = \"127.0.0.1:8322\"\ntls_certificate = \"/c\"",
+            "2:14 rtsp.tls_listen: RTSP over TLS needs rtsp.tls_key too | name the PEM file",
+        ),
+        ("[rtsp]\ntls_key = \"/k\"", "2:11 rtsp.tls_key: nothing listens with it | write rtsp.tls_listen = "),
+        (
+            "[rtsp]\ntls_listen = \"[::]:8322\"\ntls_certificate = \"/c\"\ntls_key = \"/k\"",
+            "2:14 rtsp.tls_listen: [::]:8322 can be reached from other machines",
+        ),
+    ];
+    for (text, want) in table {
+        let found = problems_of(text);
+        let hit = matches!(found.as_slice(), [one] if one.starts_with(want));
+        assert!(hit, "{text}\nwant {want}\nfound {found:#?}");
+    }
+}
+
+#[test]
 fn what_does_not_fit_together() {
     let table = [
         (

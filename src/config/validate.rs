@@ -1,5 +1,6 @@
 //! What no single value can say about itself: ranges, duplicates, and keys that do not fit each other.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::units::{Bitrate, Span};
@@ -66,7 +67,9 @@ pub(crate) fn validate(settings: &Settings, origins: &Origins, problems: &mut Pr
 
 fn listeners(s: &Settings, check: &mut Check<'_>) {
     let rtsp = s.rtsp.enabled.then_some(("rtsp.listen", s.rtsp.listen));
-    let open = [rtsp, Some(("http.listen", s.http.listen))].into_iter().flatten().find(|(_, a)| !a.ip().is_loopback());
+    let secure = s.rtsp.tls_listen.filter(|_| s.rtsp.enabled).map(|address| ("rtsp.tls_listen", address));
+    let open =
+        [rtsp, secure, Some(("http.listen", s.http.listen))].into_iter().flatten().find(|(_, a)| !a.ip().is_loopback());
     if let (Some((key, address)), None) = (open, s.access.watch)
         && !check.problems.iter().any(|p| p.key == "access.watch")
     {
@@ -77,10 +80,39 @@ fn listeners(s: &Settings, check: &mut Check<'_>) {
              listen on 127.0.0.1",
         );
     }
-    let (r, h) = (s.rtsp.listen, s.http.listen);
-    let meet = r.ip() == h.ip() || r.ip().is_unspecified() || h.ip().is_unspecified();
-    if s.rtsp.enabled && r.port() != 0 && r.port() == h.port() && meet {
-        check.problem("http.listen", format!("port {} is also the one of rtsp.listen", h.port()), "use another port");
+    let meet = |a: SocketAddr, b: SocketAddr| {
+        let place = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+        a.port() != 0 && a.port() == b.port() && place
+    };
+    for (key, address) in [("http.listen", Some(s.http.listen)), ("rtsp.tls_listen", s.rtsp.tls_listen)] {
+        if let Some(address) = address.filter(|address| s.rtsp.enabled && meet(s.rtsp.listen, *address)) {
+            let message = format!("port {} is also the one of rtsp.listen", address.port());
+            check.problem(key, message, "use another port");
+        }
+    }
+    if let Some((key, address)) = secure.filter(|(_, address)| meet(s.http.listen, *address)) {
+        check.problem(key, format!("port {} is also the one of http.listen", address.port()), "use another port");
+    }
+    certificate(s, check);
+}
+
+/// RTSP over TLS needs its address, a certificate and a key, or none of them.
+fn certificate(s: &Settings, check: &mut Check<'_>) {
+    let files = [("rtsp.tls_certificate", &s.rtsp.tls_certificate), ("rtsp.tls_key", &s.rtsp.tls_key)];
+    for (key, file) in files {
+        match file {
+            Some(_) if s.rtsp.tls_listen.is_none() => {
+                check.problem(
+                    key,
+                    "nothing listens with it",
+                    "write rtsp.tls_listen = \"[::]:8322\", or leave this out",
+                );
+            }
+            None if s.rtsp.tls_listen.is_some() => {
+                check.problem("rtsp.tls_listen", format!("RTSP over TLS needs {key} too"), "name the PEM file");
+            }
+            _ => {}
+        }
     }
 }
 

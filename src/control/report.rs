@@ -18,6 +18,8 @@ const VIDEO: [&str; 2] = ["source", "encode"];
 
 /// The branch of the RTSP server. It runs (or idles) while the port is open; its counter `port` is the real port.
 const RTSP: &str = "rtsp";
+/// The branch of the TLS port; its counter `port` is the real port.
+const RTSPS: &str = "rtsps";
 /// The branch of the HTTP door on TCP; its counter `port` is the real port.
 const HTTP: &str = "http";
 /// The counter that holds a port, for ports that the system chose.
@@ -95,6 +97,9 @@ pub struct StreamReport {
 pub struct Urls {
     /// Live video, unless RTSP is switched off.
     pub rtsp: Option<String>,
+    /// The same over TLS, where that is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtsps: Option<String>,
     /// A picture of now.
     pub snapshot: String,
     /// This description.
@@ -211,9 +216,11 @@ fn urls(plan: &Plan, id: &StreamId, branches: &[BranchReport], at: &Reached) -> 
     // `/live` is the name to hand out: it stays when the first stream is renamed.
     let mount = if plan.streams.first().is_some_and(|s| s.id == *id) { "live" } else { id.as_str() };
     let rtsp = plan.rtsp.as_ref().map(|r| format!("rtsp://{host}:{}/{mount}", port(RTSP, r.listen.port())));
+    let secure = plan.rtsp.as_ref().and_then(|r| r.secure.as_ref());
+    let rtsps = secure.map(|s| format!("rtsps://{host}:{}/{mount}", port(RTSPS, s.listen.port())));
     let http = at.http_port.unwrap_or_else(|| port(HTTP, plan.http.listen.port()));
     let base = format!("http://{host}:{http}/api/v1/streams/{id}");
-    Urls { rtsp, snapshot: format!("{base}/snapshot.jpg"), stream: base }
+    Urls { rtsp, rtsps, snapshot: format!("{base}/snapshot.jpg"), stream: base }
 }
 
 pub(super) fn shared<T: Serialize, S: Serializer>(value: &Arc<T>, s: S) -> Result<S::Ok, S::Error> {

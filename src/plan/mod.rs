@@ -188,6 +188,20 @@ pub struct RtspPlan {
     /// The file of credentials, where watching needs a login.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub login: Option<PathBuf>,
+    /// The TLS port, where one is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secure: Option<RtspsPlan>,
+}
+
+/// RTSP over TLS: the same streams, viewers and limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RtspsPlan {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// The file of the certificate, with those between it and a trusted one.
+    pub certificate: PathBuf,
+    /// The file of its key.
+    pub key: PathBuf,
 }
 
 /// The HTTP door.

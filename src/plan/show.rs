@@ -23,6 +23,10 @@ pub fn text(plan: &Plan) -> String {
             let login = rtsp.login.as_ref().map(|file| format!("by name and password: {}", file.display()));
             let served = format!("{}, at most {} viewers", rtsp.listen, rtsp.max_viewers);
             page.line(0, "rtsp", served, &login.unwrap_or_default());
+            if let Some(secure) = &rtsp.secure {
+                let files = format!("certificate {}, key {}", secure.certificate.display(), secure.key.display());
+                page.line(0, "rtsps", secure.listen, &files);
+            }
         }
         None => page.line(0, "rtsp", "off", "configured"),
     }

@@ -6,6 +6,7 @@ mod support;
 mod abuse;
 mod clients;
 mod crowds;
+mod encrypted;
 mod floods;
 mod forgeries;
 mod last_good;

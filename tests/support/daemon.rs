@@ -50,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) stream_keys: String,
     /// More tables behind the first stream's, such as further streams.
     pub(crate) more: String,
+    /// More keys of `[rtsp]`.
+    pub(crate) rtsp_keys: String,
     /// `[access] watch`
     pub(crate) watch: &'static str,
     /// Start as on a new machine: no GStreamer registry, no results of encoder tests.
@@ -77,6 +79,7 @@ impl Default for Setup {
             host: Ipv4Addr::LOCALHOST.into(),
             stream_keys: String::new(),
             more: String::new(),
+            rtsp_keys: String::new(),
             watch: "open",
             cold: false,
             environment: Vec::new(),
@@ -96,13 +99,14 @@ impl Setup {
         let storage = self.storage.clone().unwrap_or_else(|| folder.join("video"));
         format!(
             "[access]\nwatch = {:?}\n[storage]\npath = {storage:?}\nkeep_free = \"64 MiB\"\nmin_keep = \"10s\"\n\
-             [rtsp]\nlisten = \"{}\"\n[http]\nlisten = \"{}\"\n\
+             [rtsp]\nlisten = \"{}\"\n{}\n[http]\nlisten = \"{}\"\n\
              [limits]\nmax_viewers = {}\n\
              [[stream]]\nid = \"live\"\nsource = {}\nsize = \"{}\"\nfps = {}\n{}\n\
              [stream.encode]\nbitrate = \"{}\"\nkeyframe_every = \"{}\"\n\
              [stream.record]\nenabled = {}\n[stream.snapshot]\nenabled = {}\n{}",
             self.watch,
             SocketAddr::new(self.host, ports.rtsp),
+            self.rtsp_keys,
             SocketAddr::new(self.host, ports.http),
             self.max_viewers,
             self.source,
@@ -258,6 +262,12 @@ impl Daemon {
     /// The URL that a person would open.
     pub(crate) fn url(&self) -> String {
         format!("rtsp://{}/live", self.rtsp())
+    }
+
+    /// Its TLS port, once it is open.
+    pub(crate) fn secure(&self) -> SocketAddr {
+        let port = wait_for(READY, || self.counter("rtsps", "port").and_then(|port| u16::try_from(port).ok()));
+        (self.host, port.unwrap_or_else(|| panic!("there is no TLS port; the log:\n{}", self.log()))).into()
     }
 
     /// Viewers for it.

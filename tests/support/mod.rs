@@ -3,9 +3,11 @@
 // Each of the binaries that include this uses its own part of it.
 #![allow(dead_code)]
 
+pub(crate) mod authority;
 pub(crate) mod clips;
 pub(crate) mod crowd;
 pub(crate) mod daemon;
+pub(crate) mod encrypted;
 pub(crate) mod http;
 pub(crate) mod kills;
 pub(crate) mod media_file;

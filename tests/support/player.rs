@@ -1,5 +1,6 @@
 //! A GStreamer player that reads the time stamp in each decoded picture: latency as a viewer has it.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -78,10 +79,31 @@ impl Player {
         ))
     }
 
+    /// Plays `url`, which is rtsps, and trusts who is in `authority` alone. More of rtspsrc's properties in `with`.
+    pub(crate) fn play_encrypted(url: &str, with: &str, authority: &Path) -> Self {
+        gst::init().expect("GStreamer is installed");
+        let trusted = gio::TlsFileDatabase::new(authority).expect("a PEM file");
+        Self::launch_with(
+            &format!(
+                "rtspsrc name=source location={url} latency=0 {with} ! decodebin ! videoconvert \
+                 ! video/x-raw,format=I420 ! appsink name=out sync=false"
+            ),
+            |pipeline| {
+                let source = pipeline.by_name("source").expect("it is in the description");
+                source.set_property("tls-database", &trusted);
+            },
+        )
+    }
+
     fn launch(description: &str) -> Self {
+        Self::launch_with(description, |_| {})
+    }
+
+    fn launch_with(description: &str, prepare: impl FnOnce(&gst::Pipeline)) -> Self {
         gst::init().expect("GStreamer is installed");
         let pipeline = gst::parse::launch(description).expect("the elements are installed: tools/test does it");
         let pipeline = pipeline.downcast::<gst::Pipeline>().expect("several elements make a pipeline");
+        prepare(&pipeline);
         let seen = Arc::new(Mutex::new(Seen::default()));
         let out = pipeline.by_name("out").expect("it is in the description");
         let out = out.downcast::<gst_app::AppSink>().expect("it is an appsink");

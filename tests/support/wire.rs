@@ -29,6 +29,14 @@ pub(crate) struct Wire {
     sequence: u32,
 }
 
+/// A connection from another address of this machine.
+pub(crate) fn connection_from(host: Ipv4Addr, to: SocketAddr) -> TcpStream {
+    let stream = socket(AddressFamily::INET, SocketType::STREAM, Some(ipproto::TCP)).expect("there are sockets");
+    bind(&stream, &SocketAddr::new(IpAddr::V4(host), 0)).expect("the address is this machine's");
+    connect(&stream, &to).expect("the daemon listens");
+    stream.into()
+}
+
 impl Wire {
     pub(crate) fn connect(daemon: &Daemon) -> Self {
         Self::over(TcpStream::connect(daemon.rtsp()).expect("the daemon listens"), daemon)
@@ -37,10 +45,7 @@ impl Wire {
     /// Connects from another address of this machine (127.0.0.0/8 are all its own), as another host would.
     pub(crate) fn connect_from(host: Ipv4Addr, daemon: &Daemon) -> Self {
         assert!(daemon.rtsp().is_ipv4(), "only IPv4 has so many loopback addresses");
-        let stream = socket(AddressFamily::INET, SocketType::STREAM, Some(ipproto::TCP)).expect("there are sockets");
-        bind(&stream, &SocketAddr::new(IpAddr::V4(host), 0)).expect("the address is this machine's");
-        connect(&stream, &daemon.rtsp()).expect("the daemon listens");
-        Self::over(stream.into(), daemon)
+        Self::over(connection_from(host, daemon.rtsp()), daemon)
     }
 
     fn over(stream: TcpStream, daemon: &Daemon) -> Self {

@@ -4,10 +4,12 @@
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
-# The daemon needs these to run. ugly: x264enc; bad: openh264enc, h264parse; good: v4l2src, jpegenc, RTP payloaders.
+# The daemon needs these to run. ugly: x264enc; bad: openh264enc, h264parse; good: v4l2src, jpegenc, RTP payloaders;
+# glib-networking: RTSP over TLS.
 # The libraries themselves come with the development packages below.
 # shellcheck disable=SC2034 # used by the tools that source this file
-packages_run=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly)
+packages_run=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+  glib-networking)
 # Building needs these too. libclang: the v4l crate generates its bindings from the kernel's headers.
 # shellcheck disable=SC2034 # as above
 packages_build=(build-essential pkg-config libclang-dev ca-certificates git

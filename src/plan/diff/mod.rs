@@ -8,7 +8,7 @@ use crate::base::id::StreamId;
 use crate::media::csi::Memory;
 
 use super::show::human;
-use super::{DeviceMatch, EncodePlan, Plan, RtspPlan, SourceKind, SourcePlan, StoragePlan, StreamPlan};
+use super::{DeviceMatch, EncodePlan, Plan, RtspPlan, RtspsPlan, SourceKind, SourcePlan, StoragePlan, StreamPlan};
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,6 +58,12 @@ pub enum Part {
     Rtsp,
     /// The address of the RTSP server.
     RtspListen,
+    /// Whether there is a TLS port.
+    Rtsps,
+    /// The address of the TLS port.
+    RtspsListen,
+    /// What the TLS port shows.
+    Certificate,
     /// How many may watch in all.
     Viewers,
     /// Whether HTTP shows pictures.
@@ -85,7 +91,9 @@ impl Part {
             Part::Snapshots(_) => "snapshots restarted",
             Part::Storage => "open files are finished; recording and snapshots go on there",
             Part::Rtsp => "the server begins anew, viewers connect again",
-            Part::RtspListen | Part::HttpListen => "listens there; whoever is connected stays",
+            Part::Rtsps => "viewers over plain RTSP do not notice",
+            Part::Certificate => "for whoever connects from now on; whoever is connected stays",
+            Part::RtspListen | Part::RtspsListen | Part::HttpListen => "listens there; whoever is connected stays",
             Part::Socket => "listens there",
         }
     }
@@ -105,6 +113,7 @@ impl Display for Part {
             Part::StreamViewers(id) => write!(f, "{id}/rtsp"),
             Part::Storage | Part::Retention => f.write_str("storage"),
             Part::Rtsp | Part::RtspListen | Part::Viewers => f.write_str("rtsp"),
+            Part::Rtsps | Part::RtspsListen | Part::Certificate => f.write_str("rtsps"),
             Part::HttpListen | Part::Pictures => f.write_str("http"),
             Part::Socket => f.write_str("http-socket"),
         }
@@ -230,6 +239,7 @@ fn servers(old: &Plan, new: &Plan, list: &mut List) {
                 |plan: &RtspPlan| plan.login.as_ref().map_or("none".to_owned(), |file| file.display().to_string());
             list.text(Part::Rtsp, "login", login(old), login(new));
             list.text(Part::Viewers, "viewers in all", at_most(Some(old.max_viewers)), at_most(Some(new.max_viewers)));
+            secure(old.secure.as_ref(), new.secure.as_ref(), list);
         }
         (old, new) => list.text(Part::Rtsp, "server", on(old), on(new)),
     }
@@ -237,6 +247,20 @@ fn servers(old: &Plan, new: &Plan, list: &mut List) {
     list.text(Part::Pictures, "pictures", pictures(old.http.login), pictures(new.http.login));
     list.text(Part::HttpListen, "address", old.http.listen, new.http.listen);
     list.text(Part::Socket, "socket", old.http.socket.display(), new.http.socket.display());
+}
+
+fn secure(old: Option<&RtspsPlan>, new: Option<&RtspsPlan>, list: &mut List) {
+    match (old, new) {
+        (Some(old), Some(new)) => {
+            list.text(Part::RtspsListen, "address", old.listen, new.listen);
+            list.text(Part::Certificate, "certificate", old.certificate.display(), new.certificate.display());
+            list.text(Part::Certificate, "key", old.key.display(), new.key.display());
+        }
+        (old, new) => {
+            let address = |plan: Option<&RtspsPlan>| plan.map_or("none".to_owned(), |plan| plan.listen.to_string());
+            list.text(Part::Rtsps, "TLS port", address(old), address(new));
+        }
+    }
 }
 
 fn storage(old: Option<&StoragePlan>, new: Option<&StoragePlan>, list: &mut List) {

@@ -10,7 +10,7 @@ use crate::config::schema::FormatWish;
 use crate::media::codec::Codec;
 use crate::media::container::Container;
 use crate::media::format::{Flip, FrameRate, PixelFormat, Size};
-use crate::plan::{Chosen, HttpPlan, RecordPlan, RtspPlan, SnapshotPlan, SourcePlan};
+use crate::plan::{Chosen, HttpPlan, RecordPlan, RtspPlan, RtspsPlan, SnapshotPlan, SourcePlan};
 
 fn id(text: &str) -> StreamId {
     StreamId::new(text).unwrap()
@@ -55,7 +55,7 @@ fn plan(names: &[&str]) -> Plan {
     Plan {
         board: Chosen { value: "sim".into(), reason: "test".into() },
         streams: names.iter().map(|name| stream(name)).collect(),
-        rtsp: Some(RtspPlan { listen: "[::]:8554".parse().unwrap(), max_viewers: 4, login: None }),
+        rtsp: Some(RtspPlan { listen: "[::]:8554".parse().unwrap(), max_viewers: 4, login: None, secure: None }),
         http: HttpPlan { listen: "[::]:8080".parse().unwrap(), socket: "/run/a.sock".into(), login: false },
         storage: Some(StoragePlan {
             path: "/data/video".into(),
@@ -122,9 +122,13 @@ const EDITS: &[(Edit, &[&str])] = &[
         },
         &["rtsp: login: none -> /f", "http: pictures: shown -> none without a login"],
     ),
+    (|p| p.rtsp.as_mut().unwrap().secure = Some(secure(1, "/a")), &["rtsps: TLS port: none -> 127.0.0.1:1"]),
     (|p| p.rtsp = None, &["rtsp: server: on -> off"]),
     (
-        |p| p.rtsp = Some(RtspPlan { listen: "127.0.0.1:1".parse().unwrap(), max_viewers: 9, login: None }),
+        |p| {
+            p.rtsp =
+                Some(RtspPlan { listen: "127.0.0.1:1".parse().unwrap(), max_viewers: 9, login: None, secure: None })
+        },
         &["rtsp: address: [::]:8554 -> 127.0.0.1:1", "rtsp: viewers in all: at most 4 -> at most 9"],
     ),
     (
@@ -146,6 +150,23 @@ const EDITS: &[(Edit, &[&str])] = &[
         ],
     ),
 ];
+
+fn secure(port: u16, file: &str) -> RtspsPlan {
+    RtspsPlan { listen: ([127, 0, 0, 1], port).into(), certificate: file.into(), key: "/k".into() }
+}
+
+#[test]
+fn a_tls_port_moves_and_shows_something_else() {
+    let (mut old, mut new) = (plan(&["a"]), plan(&["a"]));
+    old.rtsp.as_mut().unwrap().secure = Some(secure(1, "/a"));
+    new.rtsp.as_mut().unwrap().secure = Some(secure(2, "/b"));
+    let parts: Vec<String> = diff(&old, &new).iter().map(ToString::to_string).collect();
+    let want = [
+        "rtsps: address: 127.0.0.1:1 -> 127.0.0.1:2 (listens there; whoever is connected stays)",
+        "rtsps: certificate: /a -> /b (for whoever connects from now on; whoever is connected stays)",
+    ];
+    assert_eq!(parts, want);
+}
 
 #[test]
 fn each_difference_concerns_its_part_alone() {

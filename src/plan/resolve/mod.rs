@@ -18,8 +18,8 @@ use super::control::settle;
 use super::encoder::{self, EncoderChoice};
 use super::inventory::{Control, Inventory};
 use super::{
-    Chosen, DeviceMatch, EncodePlan, HttpPlan, Plan, RecordPlan, RtspPlan, SnapshotPlan, SourceKind, SourcePlan,
-    StoragePlan, StreamPlan,
+    Chosen, DeviceMatch, EncodePlan, HttpPlan, Plan, RecordPlan, RtspPlan, RtspsPlan, SnapshotPlan, SourceKind,
+    SourcePlan, StoragePlan, StreamPlan,
 };
 
 pub use csi::stack;
@@ -64,10 +64,13 @@ pub fn resolve(config: &Config, board: &Board, inventory: &Inventory) -> Resolut
     let login = s.access.watch == Some(Watch::Login);
     let credentials = login.then(|| Store::in_directory(&config.directories.state).path().to_owned());
     let (listen, max_viewers) = (s.rtsp.listen, s.limits.max_viewers);
+    let files = s.rtsp.tls_certificate.clone().zip(s.rtsp.tls_key.clone());
+    let secure = s.rtsp.tls_listen.zip(files);
+    let secure = secure.map(|(listen, (certificate, key))| RtspsPlan { listen, certificate, key });
     let plan = Plan {
         board: Chosen { value: board.profile.name.clone(), reason: board.reason.clone() },
         streams,
-        rtsp: s.rtsp.enabled.then_some(RtspPlan { listen, max_viewers, login: credentials }),
+        rtsp: s.rtsp.enabled.then_some(RtspPlan { listen, max_viewers, login: credentials, secure }),
         http: HttpPlan { listen: s.http.listen, socket: config.socket().to_owned(), login },
         storage,
     };

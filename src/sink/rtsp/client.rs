@@ -57,14 +57,7 @@ mod imp {
 
     impl RTSPServerImpl for Server {
         fn create_client(&self) -> Option<gst_rtsp_server::RTSPClient> {
-            let (server, client) = (self.obj(), glib::Object::new::<super::Client>());
-            client.set_session_pool(server.session_pool().as_ref());
-            client.set_mount_points(server.mount_points().as_ref());
-            client.set_auth(server.auth().as_ref());
-            client.set_thread_pool(server.thread_pool().as_ref());
-            // No request of a viewer has a body worth mentioning; the library's default is 4 GiB.
-            client.set_content_length_limit(super::MAX_BODY_BYTES);
-            Some(client.upcast())
+            Some(super::Client::of(self.obj().upcast_ref()))
         }
     }
 }
@@ -77,6 +70,20 @@ glib::wrapper! {
 glib::wrapper! {
     /// A server whose connections are `Client`s.
     pub struct Server(ObjectSubclass<imp::Server>) @extends gst_rtsp_server::RTSPServer;
+}
+
+impl Client {
+    /// A connection of this server, whoever accepts it.
+    pub(super) fn of(server: &gst_rtsp_server::RTSPServer) -> gst_rtsp_server::RTSPClient {
+        let client = glib::Object::new::<Self>();
+        client.set_session_pool(server.session_pool().as_ref());
+        client.set_mount_points(server.mount_points().as_ref());
+        client.set_auth(server.auth().as_ref());
+        client.set_thread_pool(server.thread_pool().as_ref());
+        // No request of a viewer has a body worth mentioning; the library's default is 4 GiB.
+        client.set_content_length_limit(MAX_BODY_BYTES);
+        client.upcast()
+    }
 }
 
 impl Server {

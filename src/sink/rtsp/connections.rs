@@ -26,6 +26,8 @@ pub(super) struct Connections {
 struct Connection {
     socket: OwnedFd,
     peer: IpAddr,
+    /// Encrypted.
+    secure: bool,
     opened: Duration,
     conduct: Conduct,
     /// Sessions that were made over this connection. They belong to it alone.
@@ -65,7 +67,7 @@ impl Connections {
 
     /// A client connected. With no room left, one that is nobody's viewer makes way; false if there is none, and the
     /// newcomer is disconnected.
-    pub(super) fn open(&self, id: usize, socket: OwnedFd, peer: IpAddr, now: Duration) -> bool {
+    pub(super) fn open(&self, id: usize, socket: OwnedFd, peer: IpAddr, secure: bool, now: Duration) -> bool {
         let mut list = self.lock();
         if list.len() >= self.max.load(Ordering::Relaxed) {
             match least_needed(&list) {
@@ -81,7 +83,7 @@ impl Connections {
         }
         let (conduct, sessions) = (Conduct::new(now), BTreeSet::new());
         let (full_since, ended, nonce) = (None, false, None);
-        list.insert(id, Connection { socket, peer, opened: now, conduct, sessions, full_since, ended, nonce });
+        list.insert(id, Connection { socket, peer, secure, opened: now, conduct, sessions, full_since, ended, nonce });
         true
     }
 
@@ -121,6 +123,11 @@ impl Connections {
         self.lock().get(&id).map(|connection| connection.peer)
     }
 
+    /// Whether a connection is encrypted.
+    pub(super) fn is_secure(&self, id: usize) -> bool {
+        self.lock().get(&id).is_some_and(|connection| connection.secure)
+    }
+
     /// The nonce of a connection, the same for its whole life: what answers it is worth nothing elsewhere.
     pub(super) fn nonce(&self, id: usize) -> Option<String> {
         Some(self.lock().get_mut(&id)?.nonce.get_or_insert_with(crate::auth::new_nonce).clone())
@@ -129,6 +136,11 @@ impl Connections {
     /// Whether a host has a connection.
     pub(super) fn is_peer(&self, host: IpAddr) -> bool {
         self.lock().values().any(|connection| connection.peer == host)
+    }
+
+    /// False once a connection was ended from here, or made way.
+    pub(super) fn is_open(&self, id: usize) -> bool {
+        self.lock().get(&id).is_some_and(|connection| !connection.ended)
     }
 
     /// Disconnects a client.
@@ -232,17 +244,17 @@ mod tests {
         let mut ends = Vec::new();
         for (id, owner) in [(1, 1), (2, 2), (3, 2), (4, 2)] {
             let (client, ours) = connect(&listener);
-            assert!(connections.open(id, ours, host(owner), S(id as u64)));
+            assert!(connections.open(id, ours, host(owner), false, S(id as u64)));
             ends.push(client);
         }
         connections.own(2, "a");
-        assert!(connections.open(5, connect(&listener).1, host(3), S(5)), "the oldest idle one of host 2 goes");
+        assert!(connections.open(5, connect(&listener).1, host(3), false, S(5)), "the oldest idle one of host 2 goes");
         assert_eq!(ends[2].read(&mut [0]).unwrap(), 0);
         assert!(connections.owns(2, "a") && !connections.owns(1, "a"));
         [1, 4, 5].iter().for_each(|id| connections.own(*id, "b"));
-        assert!(!connections.open(6, connect(&listener).1, host(4), S(6)), "all are viewers");
+        assert!(!connections.open(6, connect(&listener).1, host(4), false, S(6)), "all are viewers");
         connections.disown("b");
-        assert!(connections.open(6, connect(&listener).1, host(4), S(6)));
+        assert!(connections.open(6, connect(&listener).1, host(4), false, S(6)));
         assert_eq!((connections.closed(2), connections.count()), (BTreeSet::from(["a".to_owned()]), 3));
         assert!(connections.is_peer(host(4)) && !connections.is_peer(host(9)));
     }
@@ -253,7 +265,7 @@ mod tests {
         let (mut client, ours) = connect(&listener);
         let mut reader = TcpStream::from(ours.try_clone().unwrap());
         let (connections, host) = (Connections::new(1), IpAddr::from([10, 0, 0, 1]));
-        assert!(connections.open(1, ours, host, S(0)));
+        assert!(connections.open(1, ours, host, false, S(0)));
         client.write_all(&[b'x'; 1000]).unwrap();
         assert_eq!(connections.police(S(0)), Policed::default());
         client.write_all(&[b'x'; 60_000]).unwrap();

@@ -1,7 +1,10 @@
 //! The answers to a client that depend on us: 503 while a stream has no frames yet, 453 when there are too many viewers,
-//! 401 for whoever has to log in and did not, 454 for somebody else's session, 455 for a transport that is to be exchanged while it plays, 461 for one that names
-//! no ports, and a keyframe for everyone who begins to play.
+//! 401 for whoever has to log in and did not, 454 for somebody else's session, 455 for a transport that is to be exchanged
+//! while it plays, 461 for one that names no ports or would leave an encrypted connection, and a keyframe for everyone who
+//! begins to play.
 
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -56,20 +59,37 @@ impl From<Code> for Refusal {
 impl Guard {
     /// Whether somebody may connect.
     pub(super) fn lets_in(&self, context: &RTSPContext) -> bool {
-        let out = request::peer(context).is_some_and(|peer| self.offenders.is_out(peer, self.clock.monotonic()));
+        request::peer(context).is_none_or(|peer| self.lets_in_from(peer))
+    }
+
+    /// Whether somebody may connect from there.
+    pub(super) fn lets_in_from(&self, peer: IpAddr) -> bool {
+        let out = self.offenders.is_out(peer, self.clock.monotonic());
         if out {
             self.report.count("refused", 1);
         }
         !out
     }
 
-    /// Receives a new connection.
+    /// Receives a connection that the library has accepted.
     pub(super) fn receive(&self, client: &RTSPClient) {
         let Some((socket, peer)) = socket::tune(client) else { return };
-        if !self.connections.open(id(client), socket, peer, self.clock.monotonic()) {
-            self.report.count("refused", 1);
-            return;
+        if self.counts(client, socket, peer, false) {
+            self.answer(client);
         }
+    }
+
+    /// Takes a connection into the book; false if there is no room for it, and it was ended.
+    pub(super) fn counts(&self, client: &RTSPClient, socket: OwnedFd, peer: IpAddr, secure: bool) -> bool {
+        let room = self.connections.open(id(client), socket, peer, secure, self.clock.monotonic());
+        if !room {
+            self.report.count("refused", 1);
+        }
+        room
+    }
+
+    /// Answers what comes on a connection from now on.
+    pub(super) fn answer(&self, client: &RTSPClient) {
         socket::refuse_tunnels(client);
         client.set_post_session_timeout(AFTER_SESSION_S);
         self.answer_requests(client);
@@ -85,7 +105,7 @@ impl Guard {
     }
 
     /// The library keeps a session for a minute after its connection broke, which would count as a viewer all the while.
-    fn part(&self, client: &RTSPClient) {
+    pub(super) fn part(&self, client: &RTSPClient) {
         let sessions = self.connections.closed(id(client));
         let Some(pool) = client.session_pool() else { return };
         for session in sessions {
@@ -124,10 +144,15 @@ impl Guard {
             self.identify(id(client), request)?;
         }
         match request.method {
-            RTSPMethod::SETUP => match request.header(RTSPHeaderField::Transport) {
-                Some(transports) if request::names_its_ports(transports) => Ok(()),
-                _ => Err(Code::UnsupportedTransport.into()),
-            },
+            RTSPMethod::SETUP => {
+                let transports = request.header(RTSPHeaderField::Transport).unwrap_or_default();
+                // Packets of RTP over UDP would go in the clear, whatever the requests go through.
+                let stays = !self.connections.is_secure(id(client)) || request::is_interleaved(transports);
+                if stays && !transports.is_empty() && request::names_its_ports(transports) {
+                    return Ok(());
+                }
+                Err(Code::UnsupportedTransport.into())
+            }
             RTSPMethod::OPTIONS
             | RTSPMethod::DESCRIBE
             | RTSPMethod::PLAY
@@ -237,7 +262,8 @@ impl Guard {
 
     fn find(&self, context: &RTSPContext) -> Option<Arc<Entry>> {
         let request = context.uri()?.request_uri();
-        let path = request.strip_prefix("rtsp://").and_then(|r| r.find('/').map(|at| &r[at..]))?;
+        let (_, place) = request.split_once("://")?;
+        let path = place.find('/').map(|at| &place[at..])?;
         let path = path.split('?').next()?;
         self.streams.at(path)
     }
@@ -248,6 +274,6 @@ fn session(context: &RTSPContext) -> Option<String> {
 }
 
 /// Tells connections apart while they live.
-fn id(client: &RTSPClient) -> usize {
+pub(super) fn id(client: &RTSPClient) -> usize {
     client.as_ptr() as usize
 }

@@ -5,6 +5,7 @@
 //! assertion ends the process. Here the media always has one viewer, ourselves (`viewer_zero`), so it is never taken
 //! down. The whole story: `src/docs/decisions/0003-rtsp-media-held.md`.
 
+pub mod certificate;
 mod client;
 mod conduct;
 mod connections;
@@ -13,13 +14,17 @@ mod door;
 mod factory;
 mod feed;
 mod guard;
+mod lobby;
 mod mount;
 mod offenders;
 mod port;
 mod reports;
 mod request;
+mod secure;
 mod server;
+mod shown;
 mod socket;
+mod tls;
 mod viewer_zero;
 mod viewers;
 
@@ -35,7 +40,7 @@ use crate::base::id::StreamId;
 use crate::base::shutdown::{Shutdown, Stop};
 use crate::base::task;
 use crate::hub::Hub;
-use crate::plan::RtspPlan;
+use crate::plan::{RtspPlan, RtspsPlan};
 
 /// What can go wrong with the RTSP server.
 #[derive(Debug, thiserror::Error)]
@@ -45,9 +50,9 @@ pub enum Error {
     Listen {
         /// The address of the plan.
         address: SocketAddr,
-        /// What the library says.
+        /// What the library or the system says.
         #[source]
-        cause: gst::glib::BoolError,
+        cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The server's thread did not answer.
     #[error("the RTSP server does not answer")]
@@ -139,6 +144,7 @@ pub fn start(setup: Setup) -> Handle {
     let server = Arc::new(server::Server::new(&setup, listening.clone()));
     let (runner, run_loop) = (server.clone(), main_loop.clone());
     let thread = task::thread("rtsp", move || runner.run(&run_loop));
+    server.set_secure(setup.plan.secure.as_ref());
     let mut handle = Handle { listening, main_loop, server, shutdown: setup.shutdown, thread, mounted: Vec::new() };
     setup.streams.into_iter().for_each(|stream| handle.add(stream));
     handle
@@ -174,6 +180,17 @@ impl Handle {
         self.server.port.change(address)
     }
 
+    /// Has the TLS port listen on another address; where that cannot be, on the one before. Whoever is connected stays.
+    pub fn listen_secure(&self, address: SocketAddr) -> Result<(), Error> {
+        self.server.listen_secure(address)
+    }
+
+    /// Opens or closes the TLS port, or has it show what the files of its certificate hold now. Closing disconnects those
+    /// who came by it; nobody else notices anything.
+    pub fn set_secure(&self, plan: Option<&RtspsPlan>) {
+        self.server.set_secure(plan);
+    }
+
     /// Changes how many may watch in all. Whoever watches stays.
     pub fn set_max_viewers(&self, max: u32) {
         self.server.set_max_viewers(max);
@@ -189,6 +206,8 @@ impl Handle {
     /// Ends the server: viewers are disconnected.
     pub fn stop(self) {
         self.shutdown.trigger(Stop::Graceful);
+        // While the main loop runs: handshakes end there.
+        self.server.set_secure(None);
         self.main_loop.quit();
         let mounts = self.mounted.into_iter().map(|mounted| mounted.thread);
         task::join(mounts.chain([self.thread]), END_WITHIN);

@@ -65,7 +65,7 @@ impl Offenders {
 }
 
 /// An IPv6 host may take any address of its /64 (RFC 4291, 2.5.4).
-fn host(peer: IpAddr) -> IpAddr {
+pub(super) fn host(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
         v4 => v4,

@@ -1,4 +1,4 @@
-//! The port of the server: opened, tried again while another program has it, exchanged while viewers watch.
+//! A port of the server: opened, tried again while another program has it, exchanged while viewers watch.
 //!
 //! Connections do not hang on the listening socket: whoever is connected stays when it is closed.
 
@@ -19,8 +19,11 @@ use super::{Error, Listening};
 /// Whoever asks for another address waits so long for the server's thread, which does this in a millisecond.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// Listens on an address, in the default main context: what is in the main loop then, and the port it got.
+pub(super) type Open = Box<dyn Fn(SocketAddr) -> Result<(glib::SourceId, u16), Error> + Send + Sync>;
+
 pub(super) struct Port {
-    server: gst_rtsp_server::RTSPServer,
+    listen: Open,
     report: Reporter,
     listening: Arc<Listening>,
     state: Mutex<State>,
@@ -36,16 +39,21 @@ struct State {
     closed: bool,
 }
 
+/// The library's own way: it accepts by itself.
+pub(super) fn of_library(server: gst_rtsp_server::RTSPServer) -> Open {
+    Box::new(move |address| {
+        server.set_address(&address.ip().to_string());
+        server.set_service(&address.port().to_string());
+        let source = server.attach(None).map_err(|cause| Error::Listen { address, cause: cause.into() })?;
+        Ok((source, u16::try_from(server.bound_port()).unwrap_or(address.port())))
+    })
+}
+
 impl Port {
-    pub(super) fn new(
-        server: gst_rtsp_server::RTSPServer,
-        address: SocketAddr,
-        report: Reporter,
-        listening: Arc<Listening>,
-    ) -> Arc<Self> {
+    pub(super) fn new(listen: Open, address: SocketAddr, report: Reporter, listening: Arc<Listening>) -> Arc<Self> {
         let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         let state = State { address, open: None, retry: None, backoff, closed: false };
-        Arc::new(Self { server, report, listening, state: Mutex::new(state) })
+        Arc::new(Self { listen, report, listening, state: Mutex::new(state) })
     }
 
     /// Opens the port, and tries again for as long as another program holds it. On the thread of the main loop.
@@ -97,11 +105,8 @@ impl Port {
     }
 
     fn attach(&self, state: &mut State, address: SocketAddr) -> Result<(), Error> {
-        self.server.set_address(&address.ip().to_string());
-        self.server.set_service(&address.port().to_string());
-        let source = self.server.attach(None).map_err(|cause| Error::Listen { address, cause })?;
+        let (source, port) = (self.listen)(address)?;
         state.open = Some(source);
-        let port = u16::try_from(self.server.bound_port()).unwrap_or(address.port());
         self.listening.set(Some(port));
         self.report.gauge("port", port.into());
         self.report.set(Condition::Running, format!("listens on {}", SocketAddr::new(address.ip(), port)));

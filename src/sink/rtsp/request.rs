@@ -82,9 +82,33 @@ pub(super) fn names_its_ports(transports: &str) -> bool {
     })
 }
 
+/// Whether every transport that a client offers stays on its connection: the library takes the first that it can serve.
+pub(super) fn is_interleaved(transports: &str) -> bool {
+    let protocol = |transport: &str| transport.split(';').next().unwrap_or_default().trim().to_ascii_uppercase();
+    transports.split(',').all(|transport| protocol(transport).ends_with("/TCP") && !has_part(transport, "multicast"))
+}
+
+fn has_part(transport: &str, part: &str) -> bool {
+    transport.split(';').any(|own| own.trim().eq_ignore_ascii_case(part))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_tcp_stays_on_the_connection() {
+        let good = ["RTP/AVP/TCP;unicast;interleaved=0-1", "rtp/avp/tcp", "RTP/AVP/TCP;interleaved=0-1, RTP/AVPF/TCP"];
+        let bad = [
+            "",
+            "RTP/AVP;unicast;client_port=5000-5001",
+            "RTP/AVP/TCP;interleaved=0-1,RTP/AVP;client_port=5000-5001",
+            "RTP/AVP/TCP;multicast",
+            "RTP/AVP/UDP",
+        ];
+        assert!(good.iter().all(|text| is_interleaved(text)));
+        bad.iter().for_each(|text| assert!(!is_interleaved(text), "{text}"));
+    }
 
     #[test]
     fn a_udp_transport_needs_two_ports_of_a_client() {

@@ -1,5 +1,6 @@
 //! The server itself: its streams, its viewers and their limits, on the thread of the main loop.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -14,16 +15,20 @@ use crate::base::fault::FaultCode;
 use crate::base::health::{Condition, Health, Reporter};
 use crate::base::id::StreamId;
 use crate::base::shutdown::Shutdown;
+use crate::plan::RtspsPlan;
 
 use super::connections::Connections;
 use super::door::Door;
 use super::guard::Guard;
 use super::offenders::Offenders;
-use super::port::Port;
+use super::port::{self, Port};
 use super::reports::Reports;
+use super::secure::Secure;
 use super::viewers::Viewers;
-use super::{Listening, Served, Setup};
+use super::{Error, Listening, Served, Setup};
 
+/// The page of the TLS port in the book of health.
+const SECURE_PAGE: &str = "rtsps";
 /// The library's default of 5 refuses connections when tens of viewers join at once.
 const BACKLOG: i32 = 128;
 /// Connections beside those of viewers: players that ask and leave, tunnels that use two, viewers on their way out.
@@ -39,6 +44,8 @@ const SPARE_MEMBERS: u32 = 64;
 pub(super) struct Server {
     server: gst_rtsp_server::RTSPServer,
     pub(super) port: Arc<Port>,
+    /// The TLS port, where one is configured.
+    secure: Mutex<Option<Secure>>,
     pub(super) streams: Streams,
     viewers: Viewers,
     connections: Connections,
@@ -138,11 +145,12 @@ impl Server {
         let server = super::client::Server::make();
         server.set_backlog(BACKLOG);
         let report = setup.health.reporter("rtsp");
-        let port = Port::new(server.clone(), setup.plan.listen, report.clone(), listening);
+        let port = Port::new(port::of_library(server.clone()), setup.plan.listen, report.clone(), listening);
         let max = setup.plan.max_viewers;
-        Self {
+        let this = Self {
             server,
             port,
+            secure: Mutex::default(),
             streams: Streams::default(),
             viewers: Viewers::default(),
             connections: Connections::new(connections_for(max)),
@@ -153,6 +161,49 @@ impl Server {
             health: setup.health.clone(),
             report,
             shutdown: setup.shutdown.clone(),
+        };
+        // Before anybody can connect, by whichever port.
+        this.server.set_auth(Some(&Door::kept_by(this.guard())));
+        this
+    }
+
+    /// Opens, changes or closes the TLS port. Whoever came by the plain one does not notice.
+    pub(super) fn set_secure(&self, plan: Option<&RtspsPlan>) {
+        let mut slot = self.secure.lock().expect("nothing panics while it holds this lock");
+        match (slot.take(), plan) {
+            (None, None) => {}
+            (Some(secure), None) => {
+                secure.stop();
+                self.health.forget(|page| page == SECURE_PAGE);
+            }
+            (None, Some(plan)) => {
+                let guard = Guard { report: self.health.reporter(SECURE_PAGE), ..self.guard() };
+                let secure = Secure::start(self.server.clone(), guard, plan, self.shutdown.child());
+                *slot = Some(secure);
+            }
+            (Some(secure), Some(plan)) => {
+                secure.show(plan);
+                *slot = Some(secure);
+            }
+        }
+    }
+
+    /// Has the TLS port, if there is one, listen on another address.
+    pub(super) fn listen_secure(&self, address: SocketAddr) -> Result<(), Error> {
+        let slot = self.secure.lock().expect("nothing panics while it holds this lock");
+        slot.as_ref().map_or(Ok(()), |secure| secure.listen(address))
+    }
+
+    fn guard(&self) -> Guard {
+        Guard {
+            streams: self.streams.clone(),
+            viewers: self.viewers.clone(),
+            connections: self.connections.clone(),
+            offenders: self.offenders.clone(),
+            login: self.login.clone(),
+            clock: self.clock.clone(),
+            max_viewers: self.max_viewers.clone(),
+            report: self.report.clone(),
         }
     }
 
@@ -215,17 +266,7 @@ impl Server {
                 connections.disown(&id);
             }
         });
-        let guard = Guard {
-            streams: self.streams.clone(),
-            viewers: self.viewers.clone(),
-            connections: self.connections.clone(),
-            offenders: self.offenders.clone(),
-            login: self.login.clone(),
-            clock: self.clock.clone(),
-            max_viewers: self.max_viewers.clone(),
-            report: self.report.clone(),
-        };
-        self.server.set_auth(Some(&Door::kept_by(guard.clone())));
+        let guard = self.guard();
         self.server.connect_client_connected(move |_, client| guard.receive(client))
     }
 

@@ -15,12 +15,17 @@ const USER_TIMEOUT: Duration = Duration::from_secs(4);
 /// Sets the bounds on a client's connection, and returns a descriptor of our own for it, and the peer's address.
 pub(super) fn tune(client: &gst_rtsp_server::RTSPClient) -> Option<(OwnedFd, IpAddr)> {
     with_fd(client, |fd| {
-        if let Err(e) = bound(fd) {
-            tracing::debug!("a viewer's socket takes no bounds: {e}");
-        }
         let peer = SocketAddr::try_from(rustix::net::getpeername(fd).ok()??).ok()?;
-        Some((fd.try_clone_to_owned().ok()?, peer.ip().to_canonical()))
+        Some((tune_fd(fd)?, peer.ip().to_canonical()))
     })?
+}
+
+/// The same for a connection that is nobody's yet.
+pub(super) fn tune_fd(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
+    if let Err(e) = bound(fd) {
+        tracing::debug!("a viewer's socket takes no bounds: {e}");
+    }
+    fd.try_clone_to_owned().ok()
 }
 
 /// Ends a connection. The library sees the end of the stream and closes in its own way, on its own thread; what has

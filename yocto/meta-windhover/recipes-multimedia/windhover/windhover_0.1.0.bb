@@ -49,8 +49,9 @@ USERADD_PARAM:${PN} = " \
     --comment Windhover --groups video,render,dialout windhover \
 "
 
-# The GStreamer plugins whose elements the daemon asks for by name. Encoders are the packagegroup's matter.
+# The GStreamer plugins whose elements the daemon asks for by name, and GLib's TLS. Encoders are the packagegroup's matter.
 RDEPENDS:${PN} += " \
+    glib-networking \
     gstreamer1.0 \
     gstreamer1.0-plugins-bad-videoparsersbad \
     gstreamer1.0-plugins-base-app \
