@@ -12,7 +12,12 @@ pub fn urls(text: &str) -> String {
         let end = authority.unwrap_or(tail.len());
         // In "http://rtsp://user@host" the second URL begins where the first authority ends.
         let nested = tail[..end].ends_with(':') && tail[end..].starts_with("//");
-        let (authority, after) = tail.split_at(if nested { end - 1 } else { end });
+        let end = match password_with_delimiters(tail, end) {
+            _ if nested => end - 1,
+            Some(at) => at,
+            None => end,
+        };
+        let (authority, after) = tail.split_at(end);
         match authority.rsplit_once('@') {
             Some((_, host)) => {
                 out.push_str("***@");
@@ -24,6 +29,20 @@ pub fn urls(text: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// People write a password as it is, `rtsp://user:a/b#c@host`, though a URL wants it encoded. What looks like a host with
+/// a port then holds the beginning of it. Where an '@' follows in the same word, everything before it goes: an address
+/// such as `rtsp://host:554/a@b` loses its host, which is the smaller harm. The end of the word up to a path is the host.
+fn password_with_delimiters(tail: &str, end: usize) -> Option<usize> {
+    let host_and_port = &tail[..end];
+    if !host_and_port.contains(':') || host_and_port.contains('@') || host_and_port.starts_with('[') {
+        return None;
+    }
+    let word = &tail[..tail.find(char::is_whitespace).unwrap_or(tail.len())];
+    let at = word.rfind('@').filter(|at| *at > end && !word[..*at].contains("://"))?;
+    let host = word[at..].find(['/', '?', '#', '"']).map_or(word.len(), |length| at + length);
+    Some(host)
 }
 
 /// What an error repeats of a value that is wrong: 64 characters, without credentials. These go first, because cut in
@@ -53,6 +72,12 @@ mod tests {
             ("a://b:c@d://u:p@cam", "a://***@d://***@cam"),
             ("/dev/video0", "/dev/video0"),
             ("rtsp://cam:554/a", "rtsp://cam:554/a"),
+            ("rtsp://u:a/b@cam/1 x@y", "rtsp://***@cam/1 x@y"),
+            ("rtsp://u:a?b@cam", "rtsp://***@cam"),
+            ("\"rtsp://u:a#b@c\"d@cam:554/1\" is wrong", "\"rtsp://***@cam:554/1\" is wrong"),
+            ("rtsp://cam:554/a b@c", "rtsp://cam:554/a b@c"),
+            ("rtsp://[fe80::1]:554/a@b", "rtsp://[fe80::1]:554/a@b"),
+            ("rtsp://cam/a@b", "rtsp://cam/a@b"),
         ];
         for (text, want) in table {
             assert_eq!(urls(text), want);
