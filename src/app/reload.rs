@@ -215,7 +215,7 @@ impl Daemon {
             self.rtsp = Some(self.parts.rtsp(plan.clone(), &self.streams));
             return;
         };
-        rtsp.set_max_viewers(plan.max_viewers);
+        rtsp.set_max_viewers(plan.max_viewers, plan.max_viewers_per_host);
         rtsp.set_secure(plan.secure.as_ref());
         let first = |plan: &Plan| plan.streams.first().map(|stream| stream.id.clone());
         let (was, is) = (first(&self.running.plan), first(&next.plan));

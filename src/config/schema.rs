@@ -98,6 +98,9 @@ section! {
     pub struct Limits {
         /// Viewers over all streams and protocols, 1 to 1000; one more is answered with 453.
         max_viewers: u32 = "256",
+        /// Viewers from one address (of IPv6, from one /64), 1 to 1000, this machine's own included; one more is answered
+        /// with 453. So one host does not take every place. Raise it where many watch from behind one router or relay.
+        max_viewers_per_host: u32 = "32",
     }
 }
 

@@ -47,6 +47,7 @@ pub(crate) fn validate(settings: &Settings, origins: &Origins, problems: &mut Pr
     let mut check = Check { origins, problems };
     let s = settings;
     check.number("limits.max_viewers", s.limits.max_viewers, 1, 1000);
+    check.number("limits.max_viewers_per_host", s.limits.max_viewers_per_host, 1, 1000);
     check.number("storage.images", s.storage.images, 1, 100_000);
     check.span("storage.min_keep", s.storage.min_keep, 0, 10 * 365 * 24 * HOUR);
     if s.storage.max_age.0.is_some_and(|age| age < Duration::from_secs(60)) {

@@ -38,7 +38,13 @@ pub(crate) fn plan(ids: &[&str]) -> Plan {
     Plan {
         board: Chosen { value: "sim".into(), reason: "test".into() },
         streams: ids.iter().map(stream).collect(),
-        rtsp: Some(RtspPlan { listen: "[::]:8554".parse().unwrap(), max_viewers: 4, login: None, secure: None }),
+        rtsp: Some(RtspPlan {
+            listen: "[::]:8554".parse().unwrap(),
+            max_viewers: 4,
+            max_viewers_per_host: 2,
+            login: None,
+            secure: None,
+        }),
         http: HttpPlan {
             listen: "[::]:8080".parse().unwrap(),
             socket: PathBuf::from("/run/windhover/api.sock"),

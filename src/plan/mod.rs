@@ -185,6 +185,8 @@ pub struct RtspPlan {
     pub listen: SocketAddr,
     /// Viewers over all streams and protocols, 1 to 1000.
     pub max_viewers: u32,
+    /// Viewers from one host, 1 to 1000.
+    pub max_viewers_per_host: u32,
     /// The file of credentials, where watching needs a login.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub login: Option<PathBuf>,

@@ -21,7 +21,8 @@ pub fn text(plan: &Plan) -> String {
     match &plan.rtsp {
         Some(rtsp) => {
             let login = rtsp.login.as_ref().map(|file| format!("by name and password: {}", file.display()));
-            let served = format!("{}, at most {} viewers", rtsp.listen, rtsp.max_viewers);
+            let (all, host) = (rtsp.max_viewers, rtsp.max_viewers_per_host);
+            let served = format!("{}, at most {all} viewers, {host} from one host", rtsp.listen);
             page.line(0, "rtsp", served, &login.unwrap_or_default());
             if let Some(secure) = &rtsp.secure {
                 let files = format!("certificate {}, key {}", secure.certificate.display(), secure.key.display());

@@ -14,7 +14,7 @@ use windhover::base::task;
 
 use crate::support::authority::{Authority, Files};
 use crate::support::daemon::{Daemon, Setup, command};
-use crate::support::encrypted::{Encrypted, another_certificate};
+use crate::support::encrypted::{Encrypted, another_certificate, port_of};
 use crate::support::media_file;
 use crate::support::player::Player;
 use crate::support::wait::{now, wait_until};
@@ -35,7 +35,7 @@ fn url(port: SocketAddr) -> String {
 fn players_see_the_stream_over_tls() {
     let authority = Authority::new();
     let daemon = Daemon::start(&with(&authority.sign("drone")));
-    let (port, file) = (daemon.secure(), daemon.folder().join("seen.mp4"));
+    let (port, file) = (port_of(&daemon), daemon.folder().join("seen.mp4"));
     let players = ["protocols=tcp", ""].map(|with| Player::play_encrypted(&url(port), with, &authority.file()));
     for player in &players {
         let seen = player.wait_pictures(30, SOON).expect("GStreamer plays");
@@ -56,7 +56,7 @@ fn players_see_the_stream_over_tls() {
 fn media_stays_inside_the_connection() {
     let authority = Authority::new();
     let daemon = Daemon::start(&Setup { max_viewers: 2, ..with(&authority.sign("drone")) });
-    let port = daemon.secure();
+    let port = port_of(&daemon);
     let connect = || Encrypted::connect(port, &authority.file()).expect("it is trusted");
     let mut wire = connect();
     assert_eq!(wire.ask("DESCRIBE", "", ""), 200);
@@ -92,7 +92,7 @@ fn a_login_is_asked_over_tls_too() {
     let said = add.arg(state.path().join("windhover")).output().expect("cargo built it").stdout;
     let said = String::from_utf8(said).expect("it speaks UTF-8");
     let password = said.lines().find_map(|line| line.strip_prefix("password  ")).expect("it shows the password");
-    let port = daemon.secure();
+    let port = port_of(&daemon);
     let as_pilot = |password: &str| {
         let with = format!("user-id=pilot user-pw={password}");
         Player::play_encrypted(&url(port), &with, &authority.file()).wait_pictures(10, SOON)
@@ -156,7 +156,7 @@ fn is_closed(wire: &mut TcpStream) -> bool {
 fn half_a_handshake_keeps_nobody_out() {
     let authority = Authority::new();
     let mut daemon = Daemon::start(&with(&authority.sign("drone")));
-    let port = daemon.secure();
+    let port = port_of(&daemon);
     let witnesses = Witnesses::of(&daemon);
     let before = daemon.usage();
     let siege = Siege::begin(Ipv4Addr::new(127, 0, 9, 1), port, 200);
@@ -180,7 +180,7 @@ fn half_a_handshake_keeps_nobody_out() {
 fn an_encrypted_flood_is_cut_off() {
     let authority = Authority::new();
     let mut daemon = Daemon::start(&with(&authority.sign("drone")));
-    let port = daemon.secure();
+    let port = port_of(&daemon);
     let witnesses = Witnesses::of(&daemon);
     let mut flood = Encrypted::connect(port, &authority.file()).expect("it is trusted");
     let begun = now();
@@ -197,7 +197,7 @@ fn an_encrypted_flood_is_cut_off() {
 fn old_tls_is_refused() {
     let authority = Authority::new();
     let daemon = Daemon::start(&with(&authority.sign("drone")));
-    let port = daemon.secure().to_string();
+    let port = port_of(&daemon).to_string();
     let agrees_on = |version: &str| {
         let arguments = ["s_client", "-connect", &port, version, "-cipher", "ALL@SECLEVEL=0"];
         let mut client = Command::new("openssl");
@@ -279,7 +279,7 @@ fn trouble_with_tls_never_costs_plain_video() {
     let witnesses = Witnesses::of(&daemon);
     shown.become_like(&good);
     wait_until(SOON, "the end of TLS-001", || daemon.faults("rtsps").is_empty());
-    let port = daemon.secure();
+    let port = port_of(&daemon);
     let first = Encrypted::connect(port, &authority.file()).expect("it is trusted").certificate();
     // A clock that is wrong at boot must not keep viewers out: what is not valid is shown, and told of.
     shown.become_like(&authority.sign_for("old", 2001, 2002));
@@ -321,7 +321,7 @@ fn a_reload_changes_tls_and_plain_viewers_stay() {
         assert!(code == Some(0) && said.contains(what), "no {what:?} in {said}");
     };
     reloaded(&with(&first), "rtsps: TLS port: none -> 127.0.0.1:0");
-    let port = daemon.secure();
+    let port = port_of(&daemon);
     let viewer = Player::play_encrypted(&url(port), "", &authority.file());
     viewer.wait_pictures(10, SOON).expect("it plays");
     let before = Encrypted::connect(port, &authority.file()).expect("it is trusted").certificate();
@@ -342,6 +342,6 @@ fn a_reload_changes_tls_and_plain_viewers_stay() {
     wait_until(SOON, "who came over TLS to be disconnected", || viewer.seen().error.is_some());
     assert_eq!(daemon.condition("rtsps"), None);
     reloaded(&with(&first), "rtsps: TLS port: none -> 127.0.0.1:0");
-    assert!(Encrypted::connect(daemon.secure(), &authority.file()).is_ok(), "and on again");
+    assert!(Encrypted::connect(port_of(&daemon), &authority.file()).is_ok(), "and on again");
     witnesses.missed_nothing();
 }

@@ -1,5 +1,6 @@
 //! What a viewer meets: a picture at once by the defaults of every player, and clear refusals.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::support::daemon::{Daemon, Setup};
@@ -8,6 +9,7 @@ use crate::support::player::Player;
 use crate::support::process::thread_names;
 use crate::support::rtsp::{Step, Transport};
 use crate::support::wait::wait_until;
+use crate::support::wire::{TCP, Wire};
 
 const SOON: Duration = Duration::from_secs(15);
 
@@ -68,6 +70,22 @@ fn wrong_paths_and_too_many_viewers_are_refused() {
         next.forget_ended();
         next.viewers.len() == 2
     });
+}
+
+#[test]
+fn one_host_does_not_take_every_place() {
+    let setup = Setup { max_viewers: 4, max_viewers_per_host: 2, ..Setup::live_only() };
+    let daemon = Daemon::start(&setup);
+    let host = |n: u8| Wire::connect_from(Ipv4Addr::new(127, 0, 9, n), &daemon);
+    let mut greedy = [host(1), host(1), host(1)];
+    assert_eq!(greedy.each_mut().map(|wire| wire.ask("SETUP", "/stream=0", TCP)), [200, 200, 453]);
+    assert_eq!([host(2), host(3)].each_mut().map(|wire| wire.ask("SETUP", "/stream=0", TCP)), [200, 200]);
+    // A limit that changes counts from the next one on.
+    daemon.configure(&Setup { max_viewers_per_host: 3, ..setup });
+    let (code, said) = daemon.reload();
+    assert!(code == Some(0) && said.contains("rtsp: viewers from one host: at most 2 -> at most 3"), "{said}");
+    wait_until(SOON, "the places of those who left", || daemon.counter("rtsp", "viewers") == Some(2));
+    assert_eq!(greedy[2].ask("SETUP", "/stream=0", TCP), 200);
 }
 
 #[test]

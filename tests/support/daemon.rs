@@ -42,6 +42,8 @@ pub(crate) struct Setup {
     pub(crate) snapshot: bool,
     /// `[limits] max_viewers`
     pub(crate) max_viewers: u32,
+    /// `[limits] max_viewers_per_host`; here all viewers come from one.
+    pub(crate) max_viewers_per_host: u32,
     /// `[storage] path`, if not in the daemon's own folder.
     pub(crate) storage: Option<PathBuf>,
     /// Where both servers listen.
@@ -75,6 +77,7 @@ impl Default for Setup {
             record: true,
             snapshot: true,
             max_viewers: 256,
+            max_viewers_per_host: 256,
             storage: None,
             host: Ipv4Addr::LOCALHOST.into(),
             stream_keys: String::new(),
@@ -97,22 +100,20 @@ impl Setup {
 
     fn config(&self, folder: &Path, ports: Ports) -> String {
         let storage = self.storage.clone().unwrap_or_else(|| folder.join("video"));
+        let Self { rtsp_keys, stream_keys, max_viewers, max_viewers_per_host, .. } = self;
         format!(
             "[access]\nwatch = {:?}\n[storage]\npath = {storage:?}\nkeep_free = \"64 MiB\"\nmin_keep = \"10s\"\n\
-             [rtsp]\nlisten = \"{}\"\n{}\n[http]\nlisten = \"{}\"\n\
-             [limits]\nmax_viewers = {}\n\
-             [[stream]]\nid = \"live\"\nsource = {}\nsize = \"{}\"\nfps = {}\n{}\n\
+             [rtsp]\nlisten = \"{}\"\n{rtsp_keys}\n[http]\nlisten = \"{}\"\n\
+             [limits]\nmax_viewers = {max_viewers}\nmax_viewers_per_host = {max_viewers_per_host}\n\
+             [[stream]]\nid = \"live\"\nsource = {}\nsize = \"{}\"\nfps = {}\n{stream_keys}\n\
              [stream.encode]\nbitrate = \"{}\"\nkeyframe_every = \"{}\"\n\
              [stream.record]\nenabled = {}\n[stream.snapshot]\nenabled = {}\n{}",
             self.watch,
             SocketAddr::new(self.host, ports.rtsp),
-            self.rtsp_keys,
             SocketAddr::new(self.host, ports.http),
-            self.max_viewers,
             self.source,
             self.size,
             self.fps,
-            self.stream_keys,
             self.bitrate,
             self.keyframe_every,
             self.record,
@@ -262,12 +263,6 @@ impl Daemon {
     /// The URL that a person would open.
     pub(crate) fn url(&self) -> String {
         format!("rtsp://{}/live", self.rtsp())
-    }
-
-    /// Its TLS port, once it is open.
-    pub(crate) fn secure(&self) -> SocketAddr {
-        let port = wait_for(READY, || self.counter("rtsps", "port").and_then(|port| u16::try_from(port).ok()));
-        (self.host, port.unwrap_or_else(|| panic!("there is no TLS port; the log:\n{}", self.log()))).into()
     }
 
     /// Viewers for it.

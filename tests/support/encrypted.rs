@@ -2,13 +2,22 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use gio::prelude::*;
 
+use super::daemon::Daemon;
 use super::wait::wait_for;
 
 /// Nobody waits longer for an answer, in seconds.
 const SOON_S: u32 = 10;
+
+/// The TLS port of a daemon, once it is open.
+pub(crate) fn port_of(daemon: &Daemon) -> SocketAddr {
+    let counted = || daemon.counter("rtsps", "port").and_then(|port| u16::try_from(port).ok());
+    let port = wait_for(Duration::from_secs(20), counted);
+    (daemon.rtsp().ip(), port.unwrap_or_else(|| panic!("there is no TLS port; the log:\n{}", daemon.log()))).into()
+}
 
 /// A connection after its handshake.
 pub(crate) struct Encrypted {
@@ -88,7 +97,7 @@ impl Encrypted {
 
 /// The certificate that a new connection is shown, asked until it is another than `before`.
 pub(crate) fn another_certificate(port: SocketAddr, authority: &Path, before: &str) -> Option<String> {
-    wait_for(std::time::Duration::from_secs(15), || {
+    wait_for(Duration::from_secs(15), || {
         let shown = Encrypted::connect(port, authority).ok()?.certificate();
         (shown != before).then_some(shown)
     })

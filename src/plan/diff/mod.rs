@@ -239,6 +239,8 @@ fn servers(old: &Plan, new: &Plan, list: &mut List) {
                 |plan: &RtspPlan| plan.login.as_ref().map_or("none".to_owned(), |file| file.display().to_string());
             list.text(Part::Rtsp, "login", login(old), login(new));
             list.text(Part::Viewers, "viewers in all", at_most(Some(old.max_viewers)), at_most(Some(new.max_viewers)));
+            let host = |plan: &RtspPlan| at_most(Some(plan.max_viewers_per_host));
+            list.text(Part::Viewers, "viewers from one host", host(old), host(new));
             secure(old.secure.as_ref(), new.secure.as_ref(), list);
         }
         (old, new) => list.text(Part::Rtsp, "server", on(old), on(new)),

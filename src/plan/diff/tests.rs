@@ -55,7 +55,13 @@ fn plan(names: &[&str]) -> Plan {
     Plan {
         board: Chosen { value: "sim".into(), reason: "test".into() },
         streams: names.iter().map(|name| stream(name)).collect(),
-        rtsp: Some(RtspPlan { listen: "[::]:8554".parse().unwrap(), max_viewers: 4, login: None, secure: None }),
+        rtsp: Some(RtspPlan {
+            listen: "[::]:8554".parse().unwrap(),
+            max_viewers: 4,
+            max_viewers_per_host: 2,
+            login: None,
+            secure: None,
+        }),
         http: HttpPlan { listen: "[::]:8080".parse().unwrap(), socket: "/run/a.sock".into(), login: false },
         storage: Some(StoragePlan {
             path: "/data/video".into(),
@@ -126,10 +132,19 @@ const EDITS: &[(Edit, &[&str])] = &[
     (|p| p.rtsp = None, &["rtsp: server: on -> off"]),
     (
         |p| {
-            p.rtsp =
-                Some(RtspPlan { listen: "127.0.0.1:1".parse().unwrap(), max_viewers: 9, login: None, secure: None })
+            p.rtsp = Some(RtspPlan {
+                listen: "127.0.0.1:1".parse().unwrap(),
+                max_viewers: 9,
+                max_viewers_per_host: 3,
+                login: None,
+                secure: None,
+            })
         },
-        &["rtsp: address: [::]:8554 -> 127.0.0.1:1", "rtsp: viewers in all: at most 4 -> at most 9"],
+        &[
+            "rtsp: address: [::]:8554 -> 127.0.0.1:1",
+            "rtsp: viewers in all: at most 4 -> at most 9",
+            "rtsp: viewers from one host: at most 2 -> at most 3",
+        ],
     ),
     (
         |p| p.http = HttpPlan { listen: "127.0.0.1:2".parse().unwrap(), socket: "/run/b.sock".into(), login: false },

@@ -63,14 +63,21 @@ pub fn resolve(config: &Config, board: &Board, inventory: &Inventory) -> Resolut
     });
     let login = s.access.watch == Some(Watch::Login);
     let credentials = login.then(|| Store::in_directory(&config.directories.state).path().to_owned());
-    let (listen, max_viewers) = (s.rtsp.listen, s.limits.max_viewers);
+    let (listen, max_viewers, max_viewers_per_host) =
+        (s.rtsp.listen, s.limits.max_viewers, s.limits.max_viewers_per_host);
     let files = s.rtsp.tls_certificate.clone().zip(s.rtsp.tls_key.clone());
     let secure = s.rtsp.tls_listen.zip(files);
     let secure = secure.map(|(listen, (certificate, key))| RtspsPlan { listen, certificate, key });
     let plan = Plan {
         board: Chosen { value: board.profile.name.clone(), reason: board.reason.clone() },
         streams,
-        rtsp: s.rtsp.enabled.then_some(RtspPlan { listen, max_viewers, login: credentials, secure }),
+        rtsp: s.rtsp.enabled.then_some(RtspPlan {
+            listen,
+            max_viewers,
+            max_viewers_per_host,
+            login: credentials,
+            secure,
+        }),
         http: HttpPlan { listen: s.http.listen, socket: config.socket().to_owned(), login },
         storage,
     };

@@ -19,11 +19,11 @@ use crate::base::health::Reporter;
 use crate::base::request::RequestKeyframe;
 
 use super::connections::Connections;
-use super::offenders::Offenders;
+use super::offenders::{self, Offenders};
 use super::request::{self, Request};
 use super::server::{Entry, Streams};
 use super::socket;
-use super::viewers::{Admission, Viewers};
+use super::viewers::{Admission, Limits, Viewers};
 
 /// A connection whose session is over is closed after so long.
 const AFTER_SESSION_S: i32 = 10;
@@ -39,6 +39,7 @@ pub(super) struct Guard {
     pub(super) login: Option<Login>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) max_viewers: Arc<AtomicU32>,
+    pub(super) max_viewers_per_host: Arc<AtomicU32>,
     pub(super) report: Reporter,
 }
 
@@ -222,9 +223,13 @@ impl Guard {
 
     fn admit(&self, connection: usize, context: &RTSPContext) -> Code {
         let Some(entry) = self.find(context) else { return Code::Ok };
-        let (session, in_all) = (session(context), self.max_viewers.load(Ordering::Relaxed));
-        let (viewers, of_stream) = (&self.viewers, entry.max_viewers());
-        match viewers.admits(session.as_deref(), connection, &entry.stream.id, of_stream, in_all) {
+        let session = session(context);
+        let limits = Limits {
+            of_stream: entry.max_viewers(),
+            of_host: self.max_viewers_per_host.load(Ordering::Relaxed),
+            in_all: self.max_viewers.load(Ordering::Relaxed),
+        };
+        match self.viewers.admits(session.as_deref(), connection, self.host(connection), &entry.stream.id, limits) {
             Admission::Admitted => Code::Ok,
             Admission::TooMany => Code::NotEnoughBandwidth,
             Admission::Playing => Code::MethodNotValidInThisState,
@@ -235,7 +240,8 @@ impl Guard {
     fn follow_state(&self, client: &RTSPClient) {
         let guard = self.clone();
         client.connect_setup_request(move |client, context| {
-            guard.note(context, |viewers, session, entry| viewers.add(session, &entry.stream.id, id(client)));
+            let (connection, host) = (id(client), guard.host(id(client)));
+            guard.note(context, |viewers, session, entry| viewers.add(session, &entry.stream.id, connection, host));
         });
         let guard = self.clone();
         client.connect_play_request(move |_, context| {
@@ -252,6 +258,10 @@ impl Guard {
         client.connect_teardown_request(move |_, context| {
             guard.note(context, |viewers, session, entry| viewers.remove(session, &entry.stream.id));
         });
+    }
+
+    fn host(&self, connection: usize) -> Option<IpAddr> {
+        self.connections.peer(connection).map(offenders::host)
     }
 
     fn note(&self, context: &RTSPContext, note: impl FnOnce(&Viewers, &str, &Entry)) {

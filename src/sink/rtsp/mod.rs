@@ -191,9 +191,9 @@ impl Handle {
         self.server.set_secure(plan);
     }
 
-    /// Changes how many may watch in all. Whoever watches stays.
-    pub fn set_max_viewers(&self, max: u32) {
-        self.server.set_max_viewers(max);
+    /// Changes how many may watch in all, and from one host. Whoever watches stays.
+    pub fn set_max_viewers(&self, max: u32, per_host: u32) {
+        self.server.set_max_viewers(max, per_host);
     }
 
     /// Changes how many may watch one stream. Whoever watches stays.
@@ -205,9 +205,9 @@ impl Handle {
 
     /// Ends the server: viewers are disconnected.
     pub fn stop(self) {
-        self.shutdown.trigger(Stop::Graceful);
         // While the main loop runs: handshakes end there.
         self.server.set_secure(None);
+        self.shutdown.trigger(Stop::Graceful);
         self.main_loop.quit();
         let mounts = self.mounted.into_iter().map(|mounted| mounted.thread);
         task::join(mounts.chain([self.thread]), END_WITHIN);

@@ -52,6 +52,7 @@ pub(super) struct Server {
     offenders: Offenders,
     login: Option<Login>,
     max_viewers: Arc<AtomicU32>,
+    max_viewers_per_host: Arc<AtomicU32>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) health: Health,
     report: Reporter,
@@ -157,6 +158,7 @@ impl Server {
             offenders: Offenders::default(),
             login: setup.plan.login.clone().map(|file| Login::new(Store::at(file))),
             max_viewers: Arc::new(AtomicU32::new(max)),
+            max_viewers_per_host: Arc::new(AtomicU32::new(setup.plan.max_viewers_per_host)),
             clock: setup.clock.clone(),
             health: setup.health.clone(),
             report,
@@ -203,12 +205,14 @@ impl Server {
             login: self.login.clone(),
             clock: self.clock.clone(),
             max_viewers: self.max_viewers.clone(),
+            max_viewers_per_host: self.max_viewers_per_host.clone(),
             report: self.report.clone(),
         }
     }
 
-    /// Viewers in all, at most. Who is one too many already stays.
-    pub(super) fn set_max_viewers(&self, max: u32) {
+    /// Viewers in all and from one host, at most. Who is one too many already stays.
+    pub(super) fn set_max_viewers(&self, max: u32, per_host: u32) {
+        self.max_viewers_per_host.store(per_host, Ordering::Relaxed);
         self.max_viewers.store(max, Ordering::Relaxed);
         self.connections.set_max(connections_for(max));
     }
