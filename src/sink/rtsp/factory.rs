@@ -4,6 +4,8 @@ use gst::glib;
 use gst_rtsp_server::prelude::*;
 use gst_rtsp_server::subclass::prelude::*;
 
+use super::Error;
+
 mod imp {
     use super::*;
 
@@ -54,5 +56,18 @@ impl OneMediaFactory {
         factory.set_buffer_size(UDP_BUFFER_BYTES);
         factory.set_clock(Some(&gst::SystemClock::obtain()));
         factory
+    }
+
+    /// The media, made at the first call.
+    pub(super) fn media(&self) -> Result<gst_rtsp_server::RTSPMedia, Error> {
+        // Any URL will do: there is one media for all.
+        let (_, url) = gst_rtsp::RTSPUrl::parse("rtsp://127.0.0.1/");
+        let media =
+            self.construct(&url.ok_or(Error::Media("its URL"))?).map_err(|_| Error::Media("constructing it"))?;
+        // Since 1.23.1 it comes locked (gst_rtsp_media_factory_construct): the first DESCRIBE would wait for ever.
+        if gst::version() >= (1, 23, 1, 0) {
+            media.unlock();
+        }
+        Ok(media)
     }
 }

@@ -118,10 +118,7 @@ impl Keeper {
         let (dropped, over) = (self.dropped.clone(), over.clone());
         let reports = self.reports.clone();
         factory.connect_media_configure(move |_, media| configure(media, &hub, &delay, &dropped, &over, &reports));
-        // Any URL will do: the factory has one media for all.
-        let (_, url) = gst_rtsp::RTSPUrl::parse("rtsp://127.0.0.1/");
-        let url = url.ok_or(Error::Media("its URL"))?;
-        let media = factory.construct(&url).map_err(|_| Error::Media("constructing it"))?;
+        let media = factory.media()?;
         media.prepare(None).map_err(|_| Error::Media("preparing it"))?;
         let (delay, clock) = (self.delay.clone(), self.clock.clone());
         let viewer_zero = viewer_zero::admit(&media, move |packet| {

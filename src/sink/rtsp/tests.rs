@@ -65,8 +65,7 @@ fn a_slow_sender_does_not_stop_the_media_at_the_first_sender_report() {
     factory.connect_media_configure(move |_, media| {
         mount::configure(media, &inlet, &Delay::default(), &Arc::default(), &ended, &reports);
     });
-    let (_, url) = gst_rtsp::RTSPUrl::parse("rtsp://127.0.0.1/");
-    let media = factory.construct(&url.unwrap()).unwrap();
+    let media = factory.media().unwrap();
     media.prepare(None).unwrap();
     let packets = Arc::new(AtomicU64::new(0));
     let count = packets.clone();
