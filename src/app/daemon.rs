@@ -184,6 +184,7 @@ impl Parts {
             machine: self.machine.clone(),
             reasons: running.board.profile.watchdog.reset_reason.clone(),
             health: self.health.clone(),
+            shutdown: self.shutdown.clone(),
         })
     }
 

@@ -8,12 +8,14 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::fault::FaultCode;
 use crate::base::file;
 use crate::base::health::{Condition, Health, Reporter};
+use crate::base::shutdown::Shutdown;
 use crate::base::task;
 use crate::board::reset::{self, Reset, Told};
 
@@ -22,6 +24,9 @@ const NAME: &str = "resets.toml";
 /// What whoever reboots the board on purpose leaves there (`systemd/libexec`): one line.
 const REASON: &str = "reboot-reason";
 const LARGEST: u64 = 16 << 10;
+/// A watchdog whose driver is a module may come after the daemon: it is looked for during the first minute.
+const LOOKS: u32 = 12;
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The same for every process until the next boot (random(4)).
 const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
 
@@ -105,6 +110,8 @@ pub struct Setup {
     pub reasons: Vec<PathBuf>,
     /// The book in which it has the page `board`.
     pub health: Health,
+    /// Ends it.
+    pub shutdown: Shutdown,
 }
 
 /// Takes note of the end.
@@ -119,18 +126,30 @@ pub fn start(setup: Setup) -> Handle {
     let handle = Handle { file: setup.state.join(NAME), record: Arc::default() };
     let (ours, page) = (handle.clone(), setup.health.reporter("board"));
     task::thread("resets", move || {
-        let mut record = ours.record.lock().expect("nothing panics while it holds this lock");
-        let new = note(&setup);
-        tell(&page, &setup.machine, new.as_ref());
-        if let Some(new) = new {
-            save(&ours.file, &new);
-            *record = Some(new);
+        let kept = Kept::take(&setup);
+        for _ in 0..LOOKS {
+            let new = kept.as_ref().map(|kept| kept.next(&setup));
+            tell(&page, &setup.machine, new.as_ref());
+            ours.keep(new, &setup.shutdown);
+            let known = !reset::watchdogs(&setup.machine).is_empty();
+            if known || setup.shutdown.wait(LOOK_EVERY) {
+                return;
+            }
         }
     });
     handle
 }
 
 impl Handle {
+    /// Writes down what was found, unless the end was written down already.
+    fn keep(&self, new: Option<Record>, shutdown: &Shutdown) {
+        let mut record = self.record.lock().expect("nothing panics while it holds this lock");
+        if new.is_some() && *record != new && shutdown.asked().is_none() {
+            new.iter().for_each(|new| save(&self.file, new));
+            *record = new;
+        }
+    }
+
     /// The daemon ends in order: what resets the board from now on costs nothing. Blocks as long as the disk does.
     pub fn ended(&self) {
         let mut record = self.record.lock().expect("nothing panics while it holds this lock");
@@ -141,12 +160,26 @@ impl Handle {
     }
 }
 
-/// The record of this boot; none where the kernel does not say which boot this is.
-fn note(setup: &Setup) -> Option<Record> {
-    let boot = file::read(&setup.machine.join(BOOT_ID), 64).ok().and_then(|id| String::from_utf8(id).ok())?;
-    let before = read(&setup.state.join(NAME));
-    let told = reset::told(&setup.machine, &setup.reasons);
-    Some(next(before, boot.trim(), &told, take_reason(&setup.state).as_deref()))
+/// What was there when the daemon started.
+struct Kept {
+    boot: String,
+    before: Option<Record>,
+    reason: Option<String>,
+}
+
+impl Kept {
+    /// None where the kernel does not say which boot this is.
+    fn take(setup: &Setup) -> Option<Self> {
+        let boot = file::read(&setup.machine.join(BOOT_ID), 64).ok().and_then(|id| String::from_utf8(id).ok())?;
+        let (before, reason) = (read(&setup.state.join(NAME)), take_reason(&setup.state));
+        Some(Self { boot: boot.trim().to_owned(), before, reason })
+    }
+
+    /// The record of this boot, by what the hardware says now.
+    fn next(&self, setup: &Setup) -> Record {
+        let told = reset::told(&setup.machine, &setup.reasons);
+        next(self.before.clone(), &self.boot, &told, self.reason.as_deref())
+    }
 }
 
 /// Pure: what is to be kept now, from what was kept, and from what the witnesses say.
@@ -184,6 +217,8 @@ fn tell(page: &Reporter, machine: &Path, record: Option<&Record>) {
         let _ = write!(detail, "last reset: {}{why}; ", record.cause.words());
         if record.cause.is_fault() {
             page.raise(FaultCode::BoardReset, format!("{}{why}", record.cause.words()));
+        } else {
+            page.clear(FaultCode::BoardReset);
         }
     }
     let watchdogs: Vec<String> = reset::watchdogs(machine).iter().map(ToString::to_string).collect();
@@ -280,17 +315,36 @@ mod tests {
         let path = machine.join(BOOT_ID);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, format!("{id}\n")).unwrap();
-        let health = Health::new(Arc::new(SimClock::at(std::time::Duration::ZERO)));
-        let setup = Setup { state: state.into(), machine: machine.into(), reasons: vec![], health: health.clone() };
-        let record = note(&setup);
-        tell(&health.reporter("board"), machine, record.as_ref());
-        let handle = Handle { file: state.join(NAME), record: Arc::new(Mutex::new(record.clone())) };
-        save(&handle.file, &record.unwrap());
+        let health = Health::new(Arc::new(SimClock::at(Duration::ZERO)));
+        let (health, shutdown) = (health.clone(), Shutdown::new());
+        let setup = Setup { state: state.into(), machine: machine.into(), reasons: vec![], health, shutdown };
+        let record = Kept::take(&setup).map(|kept| kept.next(&setup));
+        tell(&setup.health.reporter("board"), machine, record.as_ref());
+        let handle = Handle { file: state.join(NAME), record: Arc::default() };
+        handle.keep(record, &setup.shutdown);
         if ends {
             handle.ended();
         }
-        let page = health.report().remove(0);
+        let page = setup.health.report().remove(0);
         (page.detail, page.faults.iter().map(|fault| fault.code).collect())
+    }
+
+    #[test]
+    fn what_is_found_late_counts_once_and_never_after_the_end() {
+        let state = tempfile::tempdir().unwrap();
+        let shutdown = Shutdown::new();
+        let handle = Handle { file: state.path().join(NAME), record: Arc::default() };
+        let at_first = next(None, "a", &[], None);
+        handle.keep(Some(at_first), &shutdown);
+        // The watchdog's module came later.
+        let later = next(None, "a", &[told(Reset::Watchdog)], None);
+        handle.keep(Some(later.clone()), &shutdown);
+        assert_eq!(read(&handle.file), Some(later.clone()));
+        assert_eq!((later.cause, later.count.values().sum::<u64>()), (Cause::Watchdog, 1));
+        shutdown.trigger(crate::base::shutdown::Stop::Graceful);
+        handle.ended();
+        handle.keep(Some(later), &shutdown);
+        assert!(read(&handle.file).unwrap().ended);
     }
 
     #[test]
