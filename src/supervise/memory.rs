@@ -48,18 +48,18 @@ pub async fn give_back(shutdown: Shutdown) {
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code)]
 fn trim() {
-    let begun = std::time::Instant::now();
     // SAFETY: it may be called at any time by any thread (malloc_trim(3), MT-Safe); the heaps lock themselves, and it
     // touches free memory only.
     let returned = unsafe { libc::malloc_trim(0) };
-    tracing::trace!(returned = returned == 1, took_us = begun.elapsed().as_micros() as u64, "free memory given back");
+    tracing::trace!(returned = returned == 1, "free memory given back");
 }
 
 /// Other C libraries give back by themselves.
 #[cfg(not(target_env = "gnu"))]
 fn trim() {}
 
-#[cfg(all(test, target_env = "gnu"))]
+#[cfg(test)]
+#[cfg(target_env = "gnu")]
 mod tests {
     use super::trim;
 

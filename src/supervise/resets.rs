@@ -278,8 +278,9 @@ mod tests {
     fn the_surest_witness_counts() {
         use Reset::{Heat, Power, Software, Watchdog};
         let before = |ended| Some(Record { ended, ..next(None, "a", &[], None) });
-        // (kept, hardware, note, cause)
-        let table: [(Option<Record>, &[Reset], Option<&str>, Cause); 11] = [
+        /// Kept, hardware, note, cause.
+        type Row<'a> = (Option<Record>, &'a [Reset], Option<&'a str>, Cause);
+        let table: [Row<'_>; 11] = [
             (None, &[], None, Cause::Unknown),
             (None, &[Watchdog], None, Cause::Watchdog),
             (before(false), &[Power, Watchdog], Some("an update"), Cause::Watchdog),
