@@ -10,7 +10,7 @@ use crate::support::daemon::{Daemon, Setup};
 use crate::support::rtsp::Transport;
 use crate::support::wait::{Dice, ms, now};
 use crate::support::{kills, process};
-use crate::table::{Measured, Reach, measured};
+use crate::table::{Measured, Reach, measured, percentile};
 
 const BLOCKED: Duration = Duration::from_secs(20);
 
@@ -32,6 +32,25 @@ pub(crate) fn kill(seed: u64) -> Result<Vec<Measured>, String> {
         measured("30 x kill -9: finished segments, all whole", finished as f64, "", Reach::Seen),
         measured("30 x kill -9: pictures, all there after restart", pictures as f64, "", Reach::Seen),
     ])
+}
+
+/// What each container costs at a kill: 10 kills at random moments, counted from the last picture on the disk.
+pub(crate) fn formats(seed: u64) -> Result<Vec<Measured>, String> {
+    let mut dice = Dice::new(seed);
+    let mut found = Vec::new();
+    for format in ["mp4", "ts", "mkv"] {
+        let setup = Setup { snapshot: false, format, ..Setup::default() };
+        let mut lost = Vec::new();
+        for number in 1..=10 {
+            let time = Duration::from_millis(1500 + dice.below(6000));
+            let cost = kills::once(&setup, time).map_err(|e| format!("{format} {number} after {time:?}: {e}"))?;
+            lost.push(ms(cost.lost));
+        }
+        let name = |what: &str| format!("10 x kill -9, {format}: {what} lost");
+        found.push(measured(name("median"), percentile(&lost, 50.0), "ms", Reach::Most(500.0)));
+        found.push(measured(name("most"), percentile(&lost, 100.0), "ms", Reach::Most(500.0)));
+    }
+    Ok(found)
 }
 
 /// 10 power cuts at random moments: what the file system had not flushed is gone, as after pulling the plug.

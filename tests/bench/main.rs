@@ -61,6 +61,7 @@ const ROWS: &[Row] = &[
     Row { name: "memory", what: "with 50 viewers; after 1,000 connects, a third abrupt", measure: Ours(load::memory) },
     Row { name: "one-encode", what: "threads at 1 and 50 viewers, /live?x=1..8", measure: Ours(load::one_encode) },
     Row { name: "kill", what: "kill -9 at a random moment, 30 times", measure: Ours(disk::kill) },
+    Row { name: "formats", what: "kill -9, 10 times each as mp4, ts and mkv", measure: Ours(disk::formats) },
     Row { name: "power-cut", what: "what was not flushed is gone, 10 times; as root", measure: Ours(disk::power_cut) },
     Row { name: "stuck", what: "a stuck TCP viewer and a disk blocked for 20 s; as root", measure: Ours(disk::stuck) },
 ];

@@ -14,10 +14,25 @@ fn recording() -> Setup {
 
 #[test]
 fn a_killed_daemon_leaves_recordings_that_play() {
-    let cost = kills::once(&recording(), Duration::from_millis(7300)).expect("everything plays");
-    assert!(cost.finished >= 1 && cost.pictures > 150, "{cost:?}");
-    // Half a second is what a fragment holds; the rest is what a busy machine takes to write it.
-    assert!(cost.lost < Duration::from_millis(900), "{cost:?}");
+    for format in ["mp4", "ts", "mkv"] {
+        let cost =
+            kills::once(&Setup { format, ..recording() }, Duration::from_millis(7300)).expect("everything plays");
+        assert!(cost.finished >= 1 && cost.pictures > 150, "{format}: {cost:?}");
+        // Half a second is what a fragment holds; the rest is what a busy machine takes to write it.
+        assert!(cost.lost < Duration::from_millis(900), "{format}: {cost:?}");
+    }
+}
+
+#[test]
+fn links_lead_to_what_the_container_is() {
+    for format in ["ts", "mkv"] {
+        let daemon = Daemon::start(&Setup { format, ..recording() });
+        let link = daemon.storage().join(format!("latest_video.{format}"));
+        wait_until(Duration::from_secs(20), "the link", || link.exists());
+        let played = media_file::probe(&link).expect("it plays");
+        assert!(played.frames > 100 && played.begins_with_keyframe, "{format}: {played:?}");
+        assert!(!daemon.storage().join("latest_video.mp4").exists(), "{format}");
+    }
 }
 
 #[test]

@@ -3,22 +3,17 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
+pub(crate) use super::binary::{binary, command};
 use super::crowd::Crowd;
 use super::http::{find_branch, http_get};
 use super::process::{self, Usage, collect};
 use super::wait::{now, wait_for, wait_until};
-
-/// The binary under test: the one cargo built, or another that WINDHOVER_BINARY names (a copy that a long run keeps while
-/// the next one is built).
-pub(crate) fn binary() -> PathBuf {
-    std::env::var_os("WINDHOVER_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_windhover").into(), PathBuf::from)
-}
 
 /// Nobody waits longer than this for a daemon to be ready, on a machine where two cores do ten things.
 const READY: Duration = Duration::from_secs(20);
@@ -38,6 +33,8 @@ pub(crate) struct Setup {
     pub(crate) bitrate: &'static str,
     /// `[stream.record] enabled`
     pub(crate) record: bool,
+    /// `[stream.record] format`
+    pub(crate) format: &'static str,
     /// `[stream.snapshot] enabled`
     pub(crate) snapshot: bool,
     /// `[limits] max_viewers`
@@ -75,6 +72,7 @@ impl Default for Setup {
             keyframe_every: "1s",
             bitrate: "2 Mbit/s",
             record: true,
+            format: "mp4",
             snapshot: true,
             max_viewers: 256,
             max_viewers_per_host: 256,
@@ -107,7 +105,7 @@ impl Setup {
              [limits]\nmax_viewers = {max_viewers}\nmax_viewers_per_host = {max_viewers_per_host}\n\
              [[stream]]\nid = \"live\"\nsource = {}\nsize = \"{}\"\nfps = {}\n{stream_keys}\n\
              [stream.encode]\nbitrate = \"{}\"\nkeyframe_every = \"{}\"\n\
-             [stream.record]\nenabled = {}\n[stream.snapshot]\nenabled = {}\n{}",
+             [stream.record]\nenabled = {}\nformat = \"{}\"\n[stream.snapshot]\nenabled = {}\n{}",
             self.watch,
             SocketAddr::new(self.host, ports.rtsp),
             SocketAddr::new(self.host, ports.http),
@@ -117,6 +115,7 @@ impl Setup {
             self.bitrate,
             self.keyframe_every,
             self.record,
+            self.format,
             self.snapshot,
             self.more,
         )
@@ -377,24 +376,4 @@ fn launch(setup: &Setup, folder: &Path, config: &Path, log: &Arc<Mutex<String>>)
     collect(child.stdout.take().expect("piped"), log);
     collect(child.stderr.take().expect("piped"), log);
     child
-}
-
-/// The daemon's binary with an environment of its own below `folder`. What is slow to make and the same for all, the
-/// GStreamer registry and the results of encoder tests, is shared by all tests.
-pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let shared = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let mut command = Command::new(binary());
-    command.args(arguments).env("GST_REGISTRY", shared.join("gstreamer-registry.bin"));
-    command.env("XDG_STATE_HOME", shared.join("state"));
-    for (name, below) in [("XDG_CONFIG_HOME", "config"), ("XDG_CACHE_HOME", "cache"), ("XDG_DATA_HOME", "data")] {
-        command.env(name, folder.join(below));
-    }
-    let runtime = folder.join(format!("run-{}", now().as_nanos()));
-    std::fs::create_dir_all(&runtime).expect("the temporary folder can be written");
-    command.env("XDG_RUNTIME_DIR", runtime).env("HOME", folder).current_dir(folder);
-    for name in ["CAMERA", "VIDEO_FPS", "VIDEO_WIDTH", "VIDEO_HEIGHT", "VIDEO_BITRATE", "ENABLE_RTSP", "ENABLE_VIDEO"] {
-        command.env_remove(name);
-    }
-    command.env_remove("ENABLE_IMAGES").env_remove("SSD_PATH").env_remove("NOTIFY_SOCKET").env_remove("RUST_LOG");
-    command
 }

@@ -63,18 +63,19 @@ pub(crate) fn save_stream(url: &str, transport: Option<&str>, seconds: &str, fil
 
 /// The finished recordings below a storage folder, oldest first. Links are not followed.
 pub(crate) fn segments(storage: &Path) -> Vec<PathBuf> {
-    files_ending(storage, ".mp4")
+    files_ending(storage, [".mp4", ".ts", ".mkv"])
 }
 
 /// Recordings that are being written, or were when their daemon was killed.
 pub(crate) fn open_segments(storage: &Path) -> Vec<PathBuf> {
-    files_ending(storage, ".mp4.part")
+    files_ending(storage, [".mp4.part", ".ts.part", ".mkv.part"])
 }
 
-fn files_ending(storage: &Path, ending: &str) -> Vec<PathBuf> {
+fn files_ending(storage: &Path, endings: [&str; 3]) -> Vec<PathBuf> {
     let entries = walkdir::WalkDir::new(storage).into_iter().filter_map(Result::ok);
     let files = entries.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path);
-    let mut found: Vec<PathBuf> = files.filter(|path| path.to_string_lossy().ends_with(ending)).collect();
+    let mut found: Vec<PathBuf> =
+        files.filter(|path| endings.iter().any(|ending| path.to_string_lossy().ends_with(ending))).collect();
     found.sort();
     found
 }

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod authority;
+pub(crate) mod binary;
 pub(crate) mod clips;
 pub(crate) mod crowd;
 pub(crate) mod daemon;

@@ -20,7 +20,8 @@ const OTHERS: [u32; 7] = [0x114d_9b74, 0x1549_a966, 0x1c53_bb6b, 0x1254_c367, 0x
 /// Bytes of the header of the element that carries the plate.
 pub(super) const CARRIER: usize = 2;
 
-/// The element that carries the plate: a void one, which every player passes over.
+/// The element that carries the plate: a void one, which every player passes over. It is the last of the EBML header: ffmpeg
+/// 5.1 plays a file that has it behind that, but takes the segment to begin there and complains of what it finds.
 pub(super) fn carry(plate: &Plate) -> Vec<u8> {
     let size = 0x80 | u8::try_from(PLATE_LEN).expect("it fits into the 7 bits of a one-byte size");
     let mut out = vec![0xec, size];
@@ -28,10 +29,15 @@ pub(super) fn carry(plate: &Plate) -> Vec<u8> {
     out
 }
 
-/// Bytes of the EBML header with which a file begins: the plate stands behind it.
-pub(super) fn head(start: &[u8]) -> Option<usize> {
+/// Makes the EBML header with which a file begins say that it is longer by `more`; returns where its body ended before.
+pub(super) fn lengthen_head(start: &mut [u8], more: usize) -> Option<usize> {
     let element = Element::parse(start).filter(|element| element.id == EBML)?;
-    usize::try_from(element.header + element.size?).ok().filter(|head| *head <= start.len())
+    let (header, size) = (usize::try_from(element.header).ok()?, usize::try_from(element.size?).ok()?);
+    let end = header.checked_add(size).filter(|end| *end <= start.len())?;
+    // The muxer writes sizes in eight bytes: an identity of four, a marker, and seven for the number.
+    let number = start.get_mut(5..header).filter(|number| number.len() == 7)?;
+    number.copy_from_slice(&u64::try_from(size + more).ok()?.to_be_bytes()[1..]);
+    Some(end)
 }
 
 /// Goes through the elements up to the first that is not whole, or none that we know. It can be played with a track and
@@ -83,6 +89,20 @@ impl Element {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_head_grows_by_what_is_put_into_it() {
+        let whole = [0x1a, 0x45, 0xdf, 0xa3, 1, 0, 0, 0, 0, 0, 0, 2, 0x42, 0x86, 9];
+        let mut head = whole;
+        assert_eq!(lengthen_head(&mut head, 300), Some(14));
+        assert_eq!(head[4..12], [1, 0, 0, 0, 0, 0, 1, 46]);
+        assert_eq!(head[12..], whole[12..]);
+        for mut bad in [&whole[..13], &whole[1..], &[0x1a, 0x45, 0xdf, 0xa3, 0x82, 0x42, 0x86]].map(<[u8]>::to_vec) {
+            let before = bad.clone();
+            assert_eq!(lengthen_head(&mut bad, 300), None);
+            assert_eq!(bad, before);
+        }
+    }
 
     #[test]
     fn elements() {

@@ -110,16 +110,17 @@ impl Muxed {
 
     /// Puts the plate into the first bytes of the muxer; returns the end of the file.
     fn first(&mut self, pieces: &mut [Piece]) -> Result<u64, Error> {
-        let begin = pieces.first_mut().filter(|piece| piece.at == 0);
-        let head = begin.as_ref().and_then(|piece| match self.wrap {
+        let plate = self.wrap.carry(&self.plate);
+        let mut begin = pieces.first_mut().filter(|piece| piece.at == 0);
+        let head = begin.as_mut().and_then(|piece| match self.wrap {
             Wrap::Ts => Some(0),
-            Wrap::Mkv => mkv::head(&piece.data),
+            Wrap::Mkv => mkv::lengthen_head(&mut piece.data, plate.len()),
         });
         let (Some(begin), Some(head)) = (begin, head) else {
             let (element, what) = (self.wrap.container().to_string(), "does not begin with its header".to_owned());
             return Err(Error::Muxer(gst::Error::Muxer { element, what }));
         };
-        begin.data.splice(head..head, self.wrap.carry(&self.plate));
+        begin.data.splice(head..head, plate);
         let begun = begin.data.len();
         let end = self.shift(&mut pieces[1..]).max(begun as u64);
         // Again, now that it is known how much is written at once.
