@@ -7,8 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::example;
+use crate::support::binary::binary;
 use crate::support::crowd::Crowd;
-use crate::support::daemon::{self, Daemon, Setup};
+use crate::support::daemon::{Daemon, Setup};
 use crate::support::process::{self, Usage};
 use crate::support::rtsp::Transport;
 use crate::support::wait::{now, wait_for};
@@ -89,7 +90,7 @@ pub(crate) fn all(named: &[(String, PathBuf)]) -> Result<(Vec<Subject>, Vec<Stri
         name: OURS,
         note: "records and takes snapshots meanwhile",
         udp: true,
-        version: said(&daemon::binary(), &["--version"]),
+        version: said(&binary(), &["--version"]),
         start: Start::Windhover,
     };
     let example = Subject {

@@ -13,7 +13,8 @@ use std::time::Duration;
 use windhover::base::task;
 
 use crate::support::authority::{Authority, Files};
-use crate::support::daemon::{Daemon, Setup, command};
+use crate::support::binary::command;
+use crate::support::daemon::{Daemon, Setup};
 use crate::support::encrypted::{Encrypted, another_certificate, port_of};
 use crate::support::media_file;
 use crate::support::player::Player;

@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 use std::process::Output;
 use std::time::Duration;
 
-use crate::support::daemon::{Daemon, Setup, command};
+use crate::support::binary::command;
+use crate::support::daemon::{Daemon, Setup};
 use crate::support::media_file;
 use crate::support::player::Player;
 use crate::support::wait::{wait_for, wait_until};

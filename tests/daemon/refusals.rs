@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::daemon::{Daemon, Setup, command};
+use crate::support::binary::command;
+use crate::support::daemon::{Daemon, Setup};
 use crate::support::wait::wait_until;
 
 const BAD: &str = r#"

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-pub(crate) use super::binary::{binary, command};
+use super::binary::command;
 use super::crowd::Crowd;
 use super::http::{find_branch, http_get};
 use super::process::{self, Usage, collect};
