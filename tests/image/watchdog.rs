@@ -1,0 +1,33 @@
+//! The hardware watchdog (i6300esb): it resets a board whose kernel or first program hangs.
+
+use std::time::Duration;
+
+use crate::machine::{BOOT, Machine, Setup, figure};
+use crate::support::wait::now;
+
+/// The watchdog's 15 s, and what an emulated machine needs to notice.
+const RESET: Duration = Duration::from_secs(90);
+
+#[test]
+fn a_board_that_hangs_is_reset_and_streams_again() {
+    let folder = crate::folder();
+    let mut board = Machine::boot(folder.path(), &Setup::default());
+    for (what, hang) in [
+        ("the first program freezes", "kill -SEGV 1"),
+        ("the kernel crashes and does not restart itself", "sysctl -q kernel.panic=0; echo c > /proc/sysrq-trigger"),
+    ] {
+        board.watch(15, Duration::from_secs(60));
+        board.qmp.forget_events();
+        // The answer may not come any more.
+        let hung = now();
+        let _ = board.try_sh(&format!("({hang}) & sleep 0.2"));
+        let said = board.qmp.event("WATCHDOG", RESET).unwrap_or_else(|e| board.fail(&format!("{what}: {e}")));
+        figure(&format!("{what}: reset after"), (now() - hung).as_secs_f64(), "s");
+        assert_eq!(said["action"], "reset");
+        board.wait(BOOT, "the boot after the reset", "test $(cut -d. -f1 /proc/uptime) -lt 60");
+        board.wait_boot();
+        board.watch(15, Duration::from_secs(60));
+        let status = board.sh("windhover status --socket /run/windhover/api.sock");
+        assert!(status.contains("watchdog"), "{what}: status does not name the watchdog:\n{status}");
+    }
+}
